@@ -1,0 +1,26 @@
+"""tensorprog: a compiler for Tensor Programs, from a network's text to its infinite-width kernels."""
+
+from tensorprog.errors import (
+    CheckError,
+    DataError,
+    Diagnostic,
+    LimitError,
+    ParseError,
+    TensorProgramError,
+)
+from tensorprog.program import Program, load, parse
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckError",
+    "DataError",
+    "Diagnostic",
+    "LimitError",
+    "ParseError",
+    "Program",
+    "TensorProgramError",
+    "__version__",
+    "load",
+    "parse",
+]

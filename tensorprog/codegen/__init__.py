@@ -1,0 +1,1 @@
+"""Kernel programs as source text; nothing here is executed."""

@@ -1,0 +1,337 @@
+"""The pair program as Python text for numba on a CPU: one serial function that fills one tile.
+
+Rows of a tile are taken one by one and columns in strips, so that what crosses from one stretch of definitions to the
+next (the values that a loop carries, in the first place) lives in a small array that stays in the first-level cache:
+layers outside, a strip of columns inside. Every inner loop is straight-line code over consecutive columns. A program
+without loops needs neither strips nor the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+
+from tensorprog.codegen.source import (
+    KernelSource,
+    Layout,
+    Names,
+    Writer,
+    content_hash,
+    lay_out,
+    side_layout,
+    used_grams,
+)
+from tensorprog.kernel.ir import (
+    Copy,
+    Index,
+    KernelIR,
+    Let,
+    Loop,
+    Parameter,
+    Position,
+    Ref,
+    Result,
+    Scalar,
+    Statement,
+    ranges,
+    references,
+    walk,
+)
+from tensorprog.kernel.scalars import OPERATORS
+from tensorprog.kernel.share import stretches
+from tensorprog.kernel.storage import find_histories
+from tensorprog.kernel.text import print_scalar
+
+__all__ = ["STRIP", "emit", "intrinsic_name"]
+
+STRIP = 256
+"""How many columns a strip has."""
+
+_MATH = frozenset("sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc".split())
+_RESERVED = frozenset(
+    "math np njit tile grams left right sizes out work rows columns i j s start stop abs float min range".split()
+)
+_SIGNATURE = "void(float64[:, :, ::1], float64[:, ::1], float64[:, ::1], float64[::1], float64[:, :, ::1])"
+
+
+def emit(ir: KernelIR) -> KernelSource:
+    """Return the source of a program without numerical pair expectations."""
+    return _Emitter(ir).emit()
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Straight-line definitions, and the results to write after them if it is the last."""
+
+    lets: tuple[Let, ...]
+    results: tuple[Scalar, ...] = ()
+
+    def loads(self) -> tuple[Ref, ...]:
+        """Return what is read and not defined here, in order."""
+        defined: set[tuple[str, tuple[Index, ...]]] = set()
+        found: dict[Ref, None] = {}
+        for let in self.lets:
+            found.update((ref, None) for ref in references(let.value) if not _is_defined(ref, defined))
+            defined.add((let.name, let.indices))
+        for result in self.results:
+            found.update((ref, None) for ref in references(result) if not _is_defined(ref, defined))
+        return tuple(found)
+
+
+def _is_defined(ref: Ref, defined: set[tuple[str, tuple[Index, ...]]]) -> bool:
+    return ref.copy is Copy.OWN and (ref.name, ref.indices) in defined
+
+
+@dataclass(slots=True)
+class _Nest:
+    """A loop with the stretches of its initial values and the parts of its body."""
+
+    loop: Loop
+    initial: tuple[_Part, ...]
+    body: tuple[_Part, ...]
+
+
+_Part = _Stretch | _Nest
+
+
+def _structure(statements: tuple[Statement, ...], around: tuple[Loop, ...]) -> tuple[_Part, ...]:
+    """Return the stretches and loops of a body."""
+    return tuple(
+        _Nest(part, _structure(part.initial, around), _structure(part.body, (*around, part)))
+        if isinstance(part, Loop)
+        else _Stretch(part)
+        for part in stretches(statements)
+    )
+
+
+def _with_results(parts: tuple[_Part, ...], results: tuple[Scalar, ...]) -> tuple[_Part, ...]:
+    """Return the parts with the results written at the end of the last stretch."""
+    *before, last = parts or (_Stretch(()),)
+    if isinstance(last, _Stretch):
+        return (*before, _Stretch(last.lets, results))
+    return (*before, last, _Stretch((), results))
+
+
+def _walk(parts: tuple[_Part, ...]) -> Iterator[_Part]:
+    for part in parts:
+        yield part
+        if isinstance(part, _Nest):
+            yield from _walk(part.initial)
+            yield from _walk(part.body)
+
+
+def _find_rolling(ir: KernelIR, parts: tuple[_Part, ...]) -> frozenset[str]:
+    """Return the indexed quantities for which one value, overwritten at every step of the loop, is enough."""
+    simple = {
+        let.name
+        for part in _walk(parts)
+        if isinstance(part, _Nest) and len(part.body) == 1
+        for stretch in part.body
+        if isinstance(stretch, _Stretch)
+        for let in stretch.lets
+        if let.indices
+    }
+    return frozenset(simple) - find_histories(ir.pair, (result.pair for result in ir.results))
+
+
+class _Emitter:
+    """Writes one program."""
+
+    def __init__(self, ir: KernelIR) -> None:
+        self.ir = ir
+        self.names, self.writer = Names({*_RESERVED, *map(intrinsic_name, OPERATORS.values())}), Writer()
+        self.imports: set[str] = set()
+        self.left, self.right = side_layout(ir, Copy.LEFT), side_layout(ir, Copy.RIGHT)
+        self.grams = used_grams(ir)
+        self.parts = _with_results(_structure(ir.pair, ()), tuple(result.pair for result in ir.results))
+        self.rolling = _find_rolling(ir, self.parts)
+        self.work = self._lay_out_work()
+        self.has_strips = any(isinstance(part, _Nest) for part in self.parts)
+
+    def _lay_out_work(self) -> Layout:
+        """Return the layout of what one stretch leaves for another."""
+        refs = (ref for part in _walk(self.parts) if isinstance(part, _Stretch) for ref in part.loads())
+        names = dict.fromkeys(ref.name for ref in refs if ref.copy is Copy.OWN and ref.name not in self.grams)
+        kept = {name: bounds for name, bounds in ranges(self.ir.pair).items() if name not in self.rolling}
+        return lay_out(names, kept)
+
+    def emit(self) -> KernelSource:
+        """Write the function, and the header above it."""
+        self._write_function()
+        body = self.writer.text()
+        results = tuple((result.output, result.kind) for result in self.ir.results)
+        text = self._header(body) + body
+        return KernelSource(self.ir.name, text, self.grams, tuple(self.ir.sizes), self.left, self.right, results)
+
+    def _header(self, body: str) -> str:
+        lines = [
+            f'"""The kernel of the tensor program {_one_line(self.ir.name)}: generated, do not edit.',
+            "",
+            f"Content {content_hash(body)}. Results: {', '.join(_result_name(result) for result in self.ir.results)}.",
+            *(f"grams[{row}]: {_one_line(name)}" for row, name in enumerate(self.grams)),
+            *(f"left[{row}]: {text}" for row, text in _describe(self.left)),
+            *(f"right[{row}]: {text}" for row, text in _describe(self.right)),
+            '"""',
+            "",
+            "import math",
+            "",
+            "import numpy as np",
+            "from numba import njit",
+            *([f"from tensorprog.runtime.intrinsics import {', '.join(sorted(self.imports))}"] if self.imports else []),
+            "",
+            "",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _write_function(self) -> None:
+        write = self.writer
+        write.line(
+            f'@njit("{_SIGNATURE}", nogil=True, cache=True, error_model="numpy", fastmath={{"contract", "nsz"}})'
+        )
+        with write.block("def tile(grams, left, right, sizes, out):"):
+            write.line('"""Fill out[k, i, j], result k for the sample i of the left and j of the right."""')
+            self._write_parameters()
+            write.line("rows, columns = out.shape[1], out.shape[2]")
+            if self.has_strips:
+                write.line(f"work = np.empty(({max(self.work.count, 1)}, {STRIP}))")
+            with write.block("for i in range(rows):"):
+                self._write_row()
+
+    def _write_parameters(self) -> None:
+        used = dict.fromkeys(_parameters(self.parts))
+        for name in used:
+            if name in self.ir.constants:
+                self.writer.line(f"{self._parameter(name)} = {self.ir.constants[name]!r}")
+            else:
+                self.writer.line(f"{self._parameter(name)} = sizes[{list(self.ir.sizes).index(name)}]")
+
+    def _write_row(self) -> None:
+        if not self.has_strips:
+            for part in self.parts:
+                self._write_part(part)
+            return
+        with self.writer.block(f"for start in range(0, columns, {STRIP}):"):
+            self.writer.line(f"stop = min({STRIP}, columns - start)")
+            for part in self.parts:
+                self._write_part(part)
+
+    def _write_part(self, part: _Part) -> None:
+        if isinstance(part, _Stretch):
+            self._write_stretch(part)
+            return
+        for stretch in part.initial:
+            self._write_part(stretch)
+        with self.writer.block(
+            f"for {self._index(part.loop.index)} in range({part.loop.first}, {part.loop.last + 1}):"
+        ):
+            for inner in part.body:
+                self._write_part(inner)
+
+    def _write_stretch(self, stretch: _Stretch) -> None:
+        loads = stretch.loads()
+        for ref in loads:
+            if ref.copy is Copy.LEFT:
+                row = self.left.row_text(ref.name, ref.indices, self._index)
+                self.writer.line(f"{self._local(ref)} = left[{row}, i]")
+        with self.writer.block("for s in range(stop):" if self.has_strips else "for j in range(columns):"):
+            if self.has_strips and (stretch.results or any(_is_per_column(ref, self.grams) for ref in loads)):
+                self.writer.line("j = start + s")
+            for ref in loads:
+                if ref.copy is not Copy.LEFT:
+                    self.writer.line(f"{self._local(ref)} = {self._place(ref)}")
+            for let in stretch.lets:
+                self._write_let(let)
+            for number, result in enumerate(stretch.results):
+                self.writer.line(f"out[{number}, i, j] = {self._scalar(result)}")
+            if not (loads or stretch.lets or stretch.results):
+                self.writer.line("pass")
+
+    def _write_let(self, let: Let) -> None:
+        if let.note is not None and not let.name.startswith("%"):
+            note = let.note
+            self.writer.line(f"# {_one_line(note.equation)}  [{_one_line(note.rule)}; line {note.line}]")
+        target = Ref(let.name, let.indices)
+        self.writer.line(f"{self._local(target)} = {self._scalar(let.value)}")
+        if let.name in self.work.bases:
+            self.writer.line(f"{self._place(target)} = {self._local(target)}")
+
+    def _place(self, ref: Ref) -> str:
+        """Return where a quantity of the pair, or of the right sample, stands in memory."""
+        if ref.copy is Copy.RIGHT:
+            return f"right[{self.right.row_text(ref.name, ref.indices, self._index)}, j]"
+        if ref.name in self.grams:
+            return f"grams[{self.grams.index(ref.name)}, i, j]"
+        indices = () if ref.name in self.rolling else ref.indices
+        return f"work[{self.work.row_text(ref.name, indices, self._index)}, s]"
+
+    def _scalar(self, scalar: Scalar) -> str:
+        return print_scalar(scalar, self._leaf, self._call)
+
+    def _leaf(self, scalar: Scalar) -> str:
+        if isinstance(scalar, Ref):
+            return self._local(scalar)
+        if isinstance(scalar, Position):
+            return f"float({self._index(scalar.index)})"
+        if isinstance(scalar, Parameter):
+            return self._parameter(scalar.name)
+        raise NotImplementedError(f"{type(scalar).__name__} has no source")
+
+    def _call(self, operator: str, args: list[str]) -> str:
+        if operator in _MATH:
+            return f"math.{operator}({', '.join(args)})"
+        if operator == "abs":
+            return f"abs({args[0]})"
+        if operator == "pow":
+            return f"({args[0]}) ** ({args[1]})"
+        if operator in ("max", "min"):
+            return reduce(lambda left, right: f"np.{operator}imum({left}, {right})", args)
+        name = intrinsic_name(operator)
+        self.imports.add(name)
+        return f"{name}({', '.join(args)})"
+
+    def _local(self, ref: Ref) -> str:
+        owner = {Copy.OWN: "", Copy.LEFT: "_x", Copy.RIGHT: "_y"}[ref.copy]
+        return self.names.identifier(ref, ref.name + owner + "".join(_index_wish(index) for index in ref.indices))
+
+    def _index(self, symbol: str) -> str:
+        return self.names.identifier(("index", symbol), symbol)
+
+    def _parameter(self, name: str) -> str:
+        return self.names.identifier(("parameter", name), name)
+
+
+def intrinsic_name(operator: str) -> str:
+    """Return the function of `runtime.intrinsics` for a special function: `Det` is `det`, `Expm1` is `expm1`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operator).lstrip("_")
+
+
+def _is_per_column(ref: Ref, grams: tuple[str, ...]) -> bool:
+    return ref.copy is Copy.RIGHT or (ref.copy is Copy.OWN and ref.name in grams)
+
+
+def _parameters(parts: tuple[_Part, ...]) -> Iterator[str]:
+    stretch_parts = (part for part in _walk(parts) if isinstance(part, _Stretch))
+    scalars = [scalar for part in stretch_parts for scalar in (*(let.value for let in part.lets), *part.results)]
+    return (node.name for scalar in scalars for node in walk(scalar) if isinstance(node, Parameter))
+
+
+def _index_wish(index: Index) -> str:
+    if index.symbol is None:
+        return f"_{index.offset}"
+    return "" if index.offset == 0 else "_before" if index.offset == -1 else f"_{index.offset}"
+
+
+def _describe(layout: Layout) -> Iterator[tuple[int, str]]:
+    for name, base in layout.bases.items():
+        bounds = "".join(f" [{first} .. {last}]" for first, last in layout.ranges.get(name, ()))
+        yield base, _one_line(name) + bounds
+
+
+def _result_name(result: Result) -> str:
+    return f"{result.kind} of {_one_line(result.output)}"
+
+
+def _one_line(text: str) -> str:
+    """Return a text fit for a comment or a docstring of generated code."""
+    return " ".join(text.split()).replace("\\", "/").replace('"""', "'''")

@@ -1,0 +1,1 @@
+"""Dual activations: expectations of functions of Gaussian variables, in closed form and numerically."""

@@ -1,0 +1,258 @@
+"""Expectations of functions of one and of two Gaussian variables: closed forms first, numerical ones otherwise.
+
+    point(φ, m, q)          E φ(u),         u ~ N(m, q)
+    coincident(φ, ψ, m, q)  E[φ(u) ψ(u)],   u ~ N(m, q)
+    pair(φ, ψ, law)         E[φ(u) ψ(v)],   (u, v) ~ N((m1, m2), [[q1, c], [c, q2]])
+
+Closed forms hold on the whole closed cone of covariances: for variances of zero, and for correlations of ±1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeAlias
+
+import sympy as sp
+
+from tensorprog.dual.closed import closed_moment, rule_names
+from tensorprog.dual.delta import Spike, has_delta, split_deltas
+from tensorprog.dual.law import Law, law
+from tensorprog.dual.moments import NoClosedForm
+from tensorprog.dual.normal_form import Form, One, normal_form
+from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
+from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined
+from tensorprog.nonlin.expression import ZERO, Expr, Number, operands
+from tensorprog.nonlin.simplify import bind, simplify
+
+__all__ = [
+    "Dual",
+    "Expectations",
+    "InfiniteExpectation",
+    "Naming",
+    "PairLaw",
+    "UndefinedExpectation",
+    "coincident",
+    "pair",
+    "point",
+]
+
+Naming: TypeAlias = Callable[[Expr], sp.Symbol]
+
+_POINT_ERROR = "integrated numerically in one dimension; the error is estimated at run time"
+_PAIR_ERROR = "integrated numerically in two dimensions; the error is estimated at run time"
+_QUADRATURE = "quadrature"
+
+
+class Expectations(Enum):
+    """How expectations are found: closed forms where they are known, or all by quadrature."""
+
+    AUTO = "auto"
+    NUMERIC = "numeric"
+
+
+@dataclass(frozen=True, slots=True)
+class Dual:
+    """An expectation: its expression, the rule that gave it, and, of a numerical one, words on the method."""
+
+    expr: sp.Expr
+    rule: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairLaw:
+    """(u, v) ~ N((m1, m2), [[q1, c], [c, q2]])."""
+
+    m1: sp.Expr
+    m2: sp.Expr
+    q1: sp.Expr
+    q2: sp.Expr
+    c: sp.Expr
+
+    @property
+    def swapped(self) -> PairLaw:
+        """The law of (v, u)."""
+        return PairLaw(self.m2, self.m1, self.q2, self.q1, self.c)
+
+
+def point(phi: Expr, m: sp.Expr, q: sp.Expr, naming: Naming, mode: Expectations = Expectations.AUTO) -> Dual:
+    """Return E φ(u), u ~ N(m, q).
+
+    Raises:
+        UndefinedExpectation: it does not exist.
+    """
+    rest, spikes = _split(phi)
+    return _with_spikes(_ordinary_point(rest, m, q, naming, mode), [_spike_at(spike, m, q) for spike in spikes])
+
+
+def coincident(
+    phi: Expr, psi: Expr, m: sp.Expr, q: sp.Expr, naming: Naming, mode: Expectations = Expectations.AUTO
+) -> Dual:
+    """Return E[φ(u) ψ(u)], u ~ N(m, q).
+
+    Raises:
+        UndefinedExpectation: it does not exist, as δ(u)².
+    """
+    if has_delta(phi) or has_delta(psi):
+        return point(simplify(phi * psi), m, q, naming, mode)
+    check_defined(phi)
+    check_defined(psi)
+    if mode is Expectations.AUTO:
+        found = _closed(phi, psi, PairLaw(m, m, q, q, q))
+        if found is not None:
+            return found
+    return _numeric_point(simplify(phi * psi), m, q, naming)
+
+
+def pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations = Expectations.AUTO) -> Dual:
+    """Return E[φ(u) ψ(v)] for jointly Gaussian u and v.
+
+    Raises:
+        UndefinedExpectation: it does not exist.
+    """
+    (rest1, spikes1), (rest2, spikes2) = _split(phi), _split(psi)
+    if spikes1 and spikes2:
+        raise InfiniteExpectation("a delta distribution against another is infinite where the two inputs are equal")
+    sliced = [_slice(spike, rest2, law, naming, mode) for spike in spikes1]
+    sliced += [_slice(spike, rest1, law.swapped, naming, mode) for spike in spikes2]
+    return _with_spikes(_ordinary_pair(rest1, rest2, law, naming, mode), sliced)
+
+
+def _ordinary_point(phi: Expr, m: sp.Expr, q: sp.Expr, naming: Naming, mode: Expectations) -> Dual:
+    check_defined(phi)
+    if mode is Expectations.AUTO or not operands(phi):
+        found = _closed(phi, Number(1), PairLaw(m, sp.Integer(0), q, sp.Integer(0), sp.Integer(0)))
+        if found is not None:
+            return found
+    return _numeric_point(phi, m, q, naming)
+
+
+def _numeric_point(phi: Expr, m: sp.Expr, q: sp.Expr, naming: Naming) -> Dual:
+    return Dual(PointExpectation(naming(phi), m, q), _QUADRATURE, _POINT_ERROR)
+
+
+def _ordinary_pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations) -> Dual:
+    check_defined(phi)
+    check_defined(psi)
+    if mode is Expectations.AUTO:
+        found = _closed(phi, psi, law)
+        if found is not None:
+            return found
+    if not operands(phi) or not operands(psi) or law.c == 0:
+        return _product(
+            _ordinary_point(phi, law.m1, law.q1, naming, mode), _ordinary_point(psi, law.m2, law.q2, naming, mode)
+        )
+    names = naming(phi), naming(psi)
+    return Dual(PairExpectation(*names, law.m1, law.m2, law.q1, law.q2, law.c), _QUADRATURE, _PAIR_ERROR)
+
+
+def _product(left: Dual, right: Dual) -> Dual:
+    """Return the expectation of a product of independent factors."""
+    rules = dict.fromkeys((left.rule, right.rule))
+    return Dual(left.expr * right.expr, "; ".join(rules), left.error or right.error)
+
+
+def _closed(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
+    """Return the closed form, found for letters in place of the moments."""
+    forms = normal_form(phi), normal_form(psi)
+    if forms[0] is None or forms[1] is None:
+        return None
+    letters = _letters(pair_law)
+    means = letters.get(pair_law.m1, pair_law.m1), letters.get(pair_law.m2, pair_law.m2)
+    letter_law, back = _letter_law(pair_law, letters)
+    try:
+        expr = closed_moment(forms[0], forms[1], means, letter_law)
+    except NoClosedForm:
+        return None
+    expr = _without_support(expr, letter_law)
+    return Dual(sp.factor_terms(expr).xreplace(back), rule_names((forms[0], forms[1])))
+
+
+def _letters(pair_law: PairLaw) -> Mapping[sp.Expr, sp.Expr]:
+    """Return a letter for every entry of the law that is not a number; equal entries have the same."""
+    variances = {entry: sp.Dummy("q", positive=True) for entry in (pair_law.q1, pair_law.q2)}
+    others = {entry: sp.Dummy("c", real=True) for entry in (pair_law.c, pair_law.m1, pair_law.m2)}
+    return {entry: letter for entry, letter in {**others, **variances}.items() if not entry.is_number}
+
+
+def _letter_law(pair_law: PairLaw, letters: Mapping[sp.Expr, sp.Expr]) -> tuple[Law, Mapping[sp.Expr, sp.Expr]]:
+    """Return the law in letters, its determinant another (positive, so that roots simplify), and what they mean."""
+    moments = law(*(letters.get(entry, entry) for entry in (pair_law.q1, pair_law.q2, pair_law.c)))
+    back = {letter: entry for entry, letter in letters.items()}
+    if not isinstance(moments.det, Det):
+        return moments, back
+    letter = sp.Dummy("d", positive=True)
+    return replace(moments, det=letter), {**back, letter: moments.det.xreplace(back)}
+
+
+def _without_support(expr: sp.Expr, law: Law) -> sp.Expr:
+    """Return the expression with Support(q) left out of every term that vanishes at q = 0 anyway."""
+    support = Support(law.q1)
+    if not expr.has(support):
+        return expr
+    terms = sp.Add.make_args(sp.expand(expr))
+    return sp.Add(*(term.subs(support, 1) if term.subs(support, 1).subs(law.q1, 0) == 0 else term for term in terms))
+
+
+def _split(phi: Expr) -> tuple[Expr, tuple[Spike, ...]]:
+    if not has_delta(phi):
+        return phi, ()
+    try:
+        return split_deltas(phi)
+    except ValueError as error:
+        raise InfiniteExpectation(f"{error} has no expectation") from error
+
+
+def _spike(spike: Spike) -> tuple[sp.Expr, sp.Expr]:
+    """Return the place u₀ of a spike and its weight g(u₀)/|a|."""
+    form = normal_form(spike.argument)
+    coefficients = {term.power: term.coefficient for term in form or () if isinstance(term.factor, One)}
+    if form is None or 1 not in coefficients or len(coefficients) < len(form) or max(coefficients) > 1:
+        raise UndefinedExpectation("the delta distribution of a function that is not affine is not supported")
+    a, b = coefficients[1], coefficients.get(0, sp.Integer(0))
+    weight = _constant(simplify(bind(spike.weight, (_as_expr(-b / a),))))
+    return -b / a, weight / abs(a)
+
+
+def _as_expr(value: sp.Expr) -> Expr:
+    if value == 0:
+        return ZERO
+    if not value.is_number:
+        raise UndefinedExpectation("a delta distribution at a place that depends on a hyperparameter is not supported")
+    return Number(int(value)) if value.is_Integer else Number(float(value))
+
+
+def _constant(expr: Expr) -> sp.Expr:
+    form: Form | None = normal_form(expr)
+    if form is None or any(term.power or not isinstance(term.factor, One) for term in form):
+        raise UndefinedExpectation("the value of this function at the place of a delta distribution has no formula")
+    return form[0].coefficient if form else sp.Integer(0)
+
+
+def _density(place: sp.Expr, m: sp.Expr, q: sp.Expr) -> sp.Expr:
+    return sp.exp(-((place - m) ** 2) / (2 * q)) / sp.sqrt(2 * sp.pi * q)
+
+
+def _spike_at(spike: Spike, m: sp.Expr, q: sp.Expr) -> Dual:
+    place, weight = _spike(spike)
+    return Dual(weight * _density(place, m, q), "density at the jump")
+
+
+def _slice(spike: Spike, psi: Expr, pair_law: PairLaw, naming: Naming, mode: Expectations) -> Dual:
+    """Return E[weight(u) δ(argument(u)) ψ(v)]: the law of v given u = u₀ is Gaussian."""
+    place, weight = _spike(spike)
+    q1, c = pair_law.q1, pair_law.c
+    mean = pair_law.m2 + c * (place - pair_law.m1) / q1
+    inner = _ordinary_point(psi, mean, law(q1, pair_law.q2, c).det / q1, naming, mode)
+    rule = f"density at the jump (Eilers, Memmesheimer & Goedeke 2024); {inner.rule}"
+    return Dual(weight * _density(place, pair_law.m1, q1) * inner.expr, rule, inner.error)
+
+
+def _with_spikes(ordinary: Dual, spikes: list[Dual]) -> Dual:
+    if not spikes:
+        return ordinary
+    parts = [part for part in (ordinary, *spikes) if part.expr != 0] or spikes
+    rules = "; ".join(dict.fromkeys(part.rule for part in parts))
+    return Dual(sp.Add(*(part.expr for part in parts)), rules, next((p.error for p in parts if p.error), None))

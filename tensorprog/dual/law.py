@@ -1,0 +1,60 @@
+"""The law of two centred Gaussians, and the quantities that closed forms are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from tensorprog.dual.special import Angle, Det, Support
+
+__all__ = ["Law", "law"]
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """(u, v) ~ N(0, [[q1, c], [c, q2]]) with det = q1·q2 − c²."""
+
+    q1: sp.Expr
+    q2: sp.Expr
+    c: sp.Expr
+    det: sp.Expr
+
+    @property
+    def swapped(self) -> Law:
+        """The law of (v, u)."""
+        return Law(self.q2, self.q1, self.c, self.det)
+
+    @property
+    def sign(self) -> int:
+        """1 if v is u itself, −1 if v is −u, 0 otherwise."""
+        if self.q1 != self.q2:
+            return 0
+        return {self.q1: 1, -self.q1: -1}.get(self.c, 0)
+
+    @property
+    def angle(self) -> sp.Expr:
+        """θ, the angle between u and v; π/2 where one of them vanishes."""
+        support = Support(self.q1)
+        return {0: Angle(self.q1, self.q2, self.c), 1: sp.pi / 2 * (1 - support), -1: sp.pi / 2 * (1 + support)}[
+            self.sign
+        ]
+
+    @property
+    def cosine(self) -> sp.Expr:
+        """The correlation cos θ, 0 where u or v vanishes."""
+        return self.sign * Support(self.q1) if self.sign else sp.cos(self.angle)
+
+    @property
+    def sine(self) -> sp.Expr:
+        """Sin θ = √(1 − cos² θ)."""
+        return 1 - Support(self.q1) if self.sign else sp.sin(self.angle)
+
+    def scaled(self, a: sp.Expr, b: sp.Expr) -> Law:
+        """Return the law of (a u, b v)."""
+        return Law(a**2 * self.q1, b**2 * self.q2, a * b * self.c, a**2 * b**2 * self.det)
+
+
+def law(q1: sp.Expr, q2: sp.Expr, c: sp.Expr) -> Law:
+    """Return the law with these second moments."""
+    return Law(q1, q2, c, Det(q1, q2, c))

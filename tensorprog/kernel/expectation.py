@@ -1,0 +1,174 @@
+"""Numerical expectations over blocks of pairs: a Hermite series where its remainder is bounded, else quadrature.
+
+Mehler: with a_k = E[φ(m₁ + √q₁ z) h_k(z)] and b_k likewise for ψ, h_k the normalized Hermite polynomials,
+E[φ(u) ψ(v)] = Σ_k a_k b_k ρᵏ, and by Parseval what lies beyond degree K is at most |ρ|^K √(Σ_{k≥K} a_k² Σ_{k≥K} b_k²).
+The coefficients belong to single samples, so a block costs one polynomial in ρ per entry. Entries whose bound is above
+the tolerance are integrated in two dimensions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tensorprog.dual.quadrature import hermite_factors, pair_quadrature, point_quadrature
+from tensorprog.kernel.ir import Expectation
+from tensorprog.nonlin.expression import Expr
+
+__all__ = ["DEGREES", "TOLERANCE", "Factors", "Numerics"]
+
+Array = npt.NDArray[np.float64]
+
+TOLERANCE = 1e-12
+"""The largest remainder of a series, relative to √(E φ² · E ψ²), at which it is used."""
+
+DEGREES = (8, 16, 32, 64, 128, 192)
+"""The numbers of Hermite coefficients among which every entry gets the smallest that its bound allows."""
+
+_CHUNK = 4096
+"""How many pairs are integrated at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The Hermite coefficients (K, N) of a function under N laws, its norms E φ², and Σ_{k≥K} a_k² for `DEGREES`."""
+
+    coefficients: Array
+    norms: Array
+    tails: Mapping[int, Array]
+
+
+class Numerics:
+    """Computes numerical expectations, and remembers the largest error seen, by the name of the quantity.
+
+    Errors are relative to √(E φ² · E ψ²). Hermite factors are remembered by the laws that they belong to.
+    """
+
+    def __init__(self, functions: Mapping[str, Expr], parameters: Mapping[str, float]) -> None:
+        self.functions, self.parameters = functions, parameters
+        self.errors: dict[str, float] = {}
+        self._factors: dict[tuple[str, bytes, bytes], Factors] = {}
+        self._lock = threading.Lock()
+
+    def expectation(self, name: str, node: Expectation, args: Sequence[Any]) -> Array:
+        """Return the expectation `node` under the laws `args` (broadcast against each other), NaN where they are."""
+        functions = tuple(self.functions[function] for function in node.functions)
+        laws = [np.asarray(arg, dtype=np.float64) for arg in args]
+        if node.kind == "PointExpectation":
+            value, error, scale = self._point(functions[0], laws)
+        elif _is_outer(laws):
+            value, error, scale = self._block(node.functions, laws)
+        else:
+            value, error, scale = self._pairs(functions[0], functions[1], laws)
+        self._note(name, error, scale)
+        return value
+
+    def _note(self, name: str, error: Array, scale: Array) -> None:
+        relative = error[scale > 0] / scale[scale > 0]
+        worst = float(np.max(relative, initial=0.0, where=np.isfinite(relative)))
+        with self._lock:
+            self.errors[name] = max(worst, self.errors.get(name, 0.0))
+
+    def _point(self, function: Expr, laws: list[Array]) -> tuple[Array, Array, Array]:
+        shape = np.broadcast_shapes(*(law.shape for law in laws))
+        m, q = (np.broadcast_to(law, shape).ravel() for law in laws)
+        value, error = _over_finite((m, q), lambda *law: point_quadrature(function, *law, self.parameters))
+        norm = _norms(function, m, q, self.parameters)
+        return value.reshape(shape), error, np.sqrt(norm)
+
+    def _pairs(self, phi: Expr, psi: Expr, laws: list[Array]) -> tuple[Array, Array, Array]:
+        """Integrate pair by pair."""
+        shape = np.broadcast_shapes(*(law.shape for law in laws))
+        m1, m2, q1, q2, c = (np.broadcast_to(law, shape).ravel() for law in laws)
+        value, error = self._integrate(phi, psi, (m1, m2, q1, q2, c))
+        scale = np.sqrt(_norms(phi, m1, q1, self.parameters) * _norms(psi, m2, q2, self.parameters))
+        return value.reshape(shape), error, scale
+
+    def _integrate(self, phi: Expr, psi: Expr, laws: tuple[Array, ...]) -> tuple[Array, Array]:
+        return _over_finite(laws, lambda *law: pair_quadrature(phi, psi, *law, self.parameters))
+
+    def _block(self, names: tuple[str, ...], laws: list[Array]) -> tuple[Array, Array, Array]:
+        """Return the expectations of a block (N1, N2) whose laws are those of its rows and columns."""
+        rows, columns = _block_shape(laws)
+        m1, q1 = (np.broadcast_to(law, (rows, 1)).ravel() for law in (laws[0], laws[2]))
+        m2, q2 = (np.broadcast_to(law, (1, columns)).ravel() for law in (laws[1], laws[3]))
+        a, b = self.factors(names[0], m1, q1), self.factors(names[1], m2, q2)
+        c = np.broadcast_to(laws[4], (rows, columns))
+        rho, scale = _correlation(c, q1, q2), np.sqrt(np.outer(a.norms, b.norms))
+        value, error = np.full(rho.shape, np.nan), np.zeros(rho.shape)
+        waiting = np.isfinite(rho) & np.isfinite(scale)
+        for degree in DEGREES:
+            bound = np.abs(rho) ** degree * np.sqrt(np.outer(a.tails[degree], b.tails[degree]))
+            i, j = np.nonzero(waiting & (bound <= TOLERANCE * scale))
+            value[i, j], error[i, j] = _series(a, b, i, j, rho[i, j], degree), bound[i, j]
+            waiting[i, j] = False
+        i, j = np.nonzero(waiting)
+        pair = (m1[i], m2[j], q1[i], q2[j], c[i, j])
+        value[i, j], error[i, j] = self._integrate(self.functions[names[0]], self.functions[names[1]], pair)
+        return value, error, scale
+
+    def factors(self, name: str, m: Array, q: Array) -> Factors:
+        """Return the Hermite factors of a function under the laws N(m, q)."""
+        key = name, m.tobytes(), q.tobytes()
+        if key not in self._factors:
+            self._factors[key] = _find_factors(self.functions[name], m, q, self.parameters)
+        return self._factors[key]
+
+
+def _is_outer(laws: list[Array]) -> bool:
+    """Tell whether the first law belongs to rows and the second to columns of a block."""
+    if max(law.ndim for law in laws) < 2:
+        return False
+    rows = all(law.ndim < 2 or law.shape[1] == 1 for law in (laws[0], laws[2]))
+    return rows and all(law.ndim < 2 or law.shape[0] == 1 for law in (laws[1], laws[3]))
+
+
+def _block_shape(laws: list[Array]) -> tuple[int, int]:
+    rows, columns = np.broadcast_shapes(*(law.shape for law in laws))
+    return rows, columns
+
+
+def _correlation(c: Array, q1: Array, q2: Array) -> Array:
+    """Return ρ = c / √(q₁ q₂) within [−1, 1], 0 where a variance vanishes."""
+    deviation = np.outer(np.sqrt(q1), np.sqrt(q2))
+    with np.errstate(all="ignore"):
+        return np.where(deviation == 0, 0.0, np.clip(c / deviation, -1.0, 1.0))
+
+
+def _find_factors(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Factors:
+    finite = np.isfinite(m) & np.isfinite(q)
+    coefficients, norms = np.full((len(m), DEGREES[-1]), np.nan), np.full(len(m), np.nan)
+    if finite.any():
+        coefficients[finite], norms[finite] = hermite_factors(function, m[finite], q[finite], DEGREES[-1], parameters)
+    beyond = np.maximum(norms - np.sum(coefficients**2, axis=1), 0.0)
+    tails = {degree: beyond + np.sum(coefficients[:, degree:] ** 2, axis=1) for degree in DEGREES}
+    return Factors(np.ascontiguousarray(coefficients.T), norms, tails)
+
+
+def _norms(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Array:
+    return _over_finite((m, q), lambda *law: hermite_factors(function, *law, 1, parameters)[::-1])[0]
+
+
+def _series(a: Factors, b: Factors, i: Any, j: Any, rho: Array, degree: int) -> Array:
+    """Return Σ_{k < degree} a_k b_k ρᵏ for the entries (i, j)."""
+    total = np.zeros(rho.shape)
+    for k in reversed(range(degree)):
+        total = total * rho + a.coefficients[k][i] * b.coefficients[k][j]
+    return total
+
+
+def _over_finite(laws: tuple[Array, ...], integrate: Any) -> tuple[Array, Array]:
+    """Return values and errors of `integrate`, in chunks, NaN where a law is not finite."""
+    value, error = np.full(laws[0].shape, np.nan), np.zeros(laws[0].shape)
+    (where,) = np.nonzero(np.all([np.isfinite(law) for law in laws], axis=0))
+    for start in range(0, len(where), _CHUNK):
+        chunk = where[start : start + _CHUNK]
+        first, second = integrate(*(law[chunk] for law in laws))
+        value[chunk] = first
+        error[chunk] = second if np.ndim(second) <= 1 else 0.0
+    return value, error

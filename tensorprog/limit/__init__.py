@@ -1,0 +1,1 @@
+"""The limit: from a core program to the recursive formulas of its kernels."""

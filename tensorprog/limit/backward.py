@@ -1,0 +1,98 @@
+"""The NTK a second time: the double sum of Tensor Programs II over the backward pass.
+
+    Θ(x, x') = Σ_W lr_W Σ_{uses y = W u, y' = W u'} n_y n_u E[Z^{dy} Z^{dy'}] E[Z^u Z^{u'}] + the same for vectors,
+
+with dy = √n ∂f/∂y (Yang 2020, 2006.14548, equations 11 and 12). The backward pass is itself a tensor program; under the
+gradient independence assumption its transposed matrices are independent of the plain ones, so that the rules of
+`limit.moments` apply to it as they stand. This is the second witness of the tangent rules: both give the same NTK.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy as sp
+
+from tensorprog.backprop.adjoint import differentiate
+from tensorprog.core.ir import Core, Gradient, Instruction, Map, MatMul, Output, Parameter
+from tensorprog.dual.expectation import Expectations
+from tensorprog.limit.derive import assemble, make_systems, refuse_unsupported
+from tensorprog.limit.equations import LimitSystem, Result
+from tensorprog.limit.moments import Moments
+from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
+from tensorprog.limit.variables import Variables
+from tensorprog.nonlin.expression import ONE, Symbol
+
+__all__ = ["derive_backward"]
+
+
+def derive_backward(core: Core, output: Output, expectations: Expectations = Expectations.AUTO) -> LimitSystem:
+    """Return the NTK of one output, derived from the backward pass. Loops must be unrolled.
+
+    Raises:
+        LimitError: as `derive`.
+    """
+    independence = refuse_unsupported(Variables(core), Asymptotics(core))
+    backward = _with_independent_transposes(core, differentiate(core, output.source), output)
+    asymptotics, variables = Asymptotics(backward), Variables(backward)
+    systems = make_systems(variables, asymptotics, expectations)
+    one, two = (_double_sum(moments, backward, variables) for moments in (systems.one, systems.two))
+    results = {(output.name, "ntk"): Result(one.coefficient, two.coefficient)}
+    return assemble(backward, systems, asymptotics, independence, results, {})
+
+
+def _with_independent_transposes(forward: Core, backward: Core, output: Output) -> Core:
+    """Return the backward program with a fresh matrix for every transpose of its backward half, and the seed 1.
+
+    The transposed readouts carry the factor √n of dy = √n ∂f/∂y.
+    """
+    seed = f"d.{output.source}"
+    known = {instruction.target for instruction in forward.body}
+    fresh: dict[str, Parameter] = {}
+    body: list[Instruction] = [Map(seed, ONE, (), span=output.span)]
+    for instruction in backward.body:
+        if instruction.target not in known and isinstance(instruction, MatMul):
+            parameter = _transpose(backward.parameters[instruction.parameter], instruction.operand == seed, forward)
+            fresh[parameter.name] = parameter
+            instruction = replace(instruction, parameter=parameter.name, transposed=False)
+        body.append(instruction)
+    inputs = tuple(item for item in backward.inputs if item.name != seed)
+    return replace(backward, inputs=inputs, body=tuple(body), parameters={**backward.parameters, **fresh})
+
+
+def _transpose(parameter: Parameter, is_readout: bool, core: Core) -> Parameter:
+    """Return an independent matrix with the law of the transpose."""
+    width = Symbol(core.widths[0].name)
+    variance = parameter.variance * width if is_readout else parameter.variance
+    return replace(parameter, name=f"{parameter.name}ᵀ", shape=parameter.shape[::-1], variance=variance)
+
+
+def _double_sum(moments: Moments, core: Core, variables: Variables) -> Term:
+    """Return Σ over parameters and pairs of their uses."""
+    total = NOTHING
+    for left in core.gradients:
+        for right in core.gradients:
+            if left.parameter == right.parameter and core.parameters[left.parameter].trained:
+                total = total + _pair_of_uses(moments, core, variables, left, right)
+    return total
+
+
+def _pair_of_uses(moments: Moments, core: Core, variables: Variables, left: Gradient, right: Gradient) -> Term:
+    parameter = core.parameters[left.parameter]
+    rate = moments.asymptotics.evaluate(parameter.rate if parameter.rate is not None else parameter.variance)
+    term = rate * _contract(moments, variables, left.adjoint, right.adjoint, is_adjoint=True)
+    if left.operand is None or right.operand is None:
+        return term
+    return term * _contract(moments, variables, left.operand, right.operand, is_adjoint=False)
+
+
+def _contract(moments: Moments, variables: Variables, left: str, right: str, is_adjoint: bool) -> Term:
+    """Return Σ_α E[Z^left_α Z^right_α], for adjoints in units of 1/√n; ⟨u, u'⟩ for data."""
+    a, b = variables.resolve(left, None), variables.resolve(right, None)
+    if left in variables.data:
+        return moments.contract_data(a, b)
+    dimension = variables.core.types[left].dimension
+    assert dimension is not None
+    units = Term(sp.Integer(1), sp.Integer(-1)) if is_adjoint else Term(sp.Integer(1))
+    return moments.asymptotics.evaluate(dimension) * units * moments.second(a, b)
+

@@ -1,0 +1,61 @@
+"""A derivation as its reader holds it: equations to print, to typeset and to go through one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tensorprog.core.build import Loops, build
+from tensorprog.core.ir import Core
+from tensorprog.dual.expectation import Expectations
+from tensorprog.errors import LimitError
+from tensorprog.limit.derive import derive
+from tensorprog.limit.equations import Assumption, Equation, LimitSystem
+from tensorprog.limit.equations import equations as walk
+from tensorprog.limit.latex import limit_latex
+from tensorprog.limit.text import limit_text
+from tensorprog.syntax.tree import SyntaxTree
+
+__all__ = ["Derivation", "derivation"]
+
+ONLY_ROLLED = "TP312"
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """The limit of a program, symbolically. Print it for the recursive formulas."""
+
+    core: Core
+    system: LimitSystem
+
+    def __str__(self) -> str:
+        return limit_text(self.system)
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """All equations in order: of one sample first, then of two; each with .name .lhs .rhs .rule .line."""
+        return (*walk(self.system.sample), *walk(self.system.pair))
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What the limit rests on, with the arguments, and remarks about it."""
+        return self.system.assumptions
+
+    def latex(self) -> str:
+        """Return the formulas as LaTeX."""
+        return limit_latex(self.system)
+
+
+def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
+    """Return the limit of a program, its loops kept as recurrences where that is possible and unrolled where not.
+
+    Raises:
+        LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
+    """
+    mode = Expectations(expectations)
+    try:
+        return Derivation(core, derive(core, mode))
+    except LimitError as error:
+        if not any(diagnostic.code == ONLY_ROLLED for diagnostic in error.diagnostics):
+            raise
+    unrolled = build(tree, core.symbols, loops=Loops.UNROLLED)
+    return Derivation(unrolled, derive(unrolled, mode))

@@ -1,0 +1,205 @@
+"""From a core program to its limit: the equations of NNGP and NTK, in one-copy and two-copy form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+
+from tensorprog.backprop.independence import Independence, check_independence, tied_with_transpose
+from tensorprog.core.ir import Core, Map, MatMul, Output, walk
+from tensorprog.dual.expectation import Expectations
+from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, X, Y
+from tensorprog.limit.equations import equations as walk_equations
+from tensorprog.limit.moments import Moments, OneCopy, TwoCopies
+from tensorprog.limit.naming import Ledger, Names
+from tensorprog.limit.scaling import Asymptotics, Term
+from tensorprog.limit.schedule import schedule
+from tensorprog.limit.support import check_supported
+from tensorprog.limit.variables import Variables
+from tensorprog.nonlin.expression import Call
+from tensorprog.nonlin.expression import walk as subexpressions
+
+__all__ = ["Systems", "assemble", "derive", "make_systems", "refuse_unsupported"]
+
+KERNELS = {"nngp": None, "ntk": Kind.TANGENT, "sg_ntk": Kind.SURROGATE}
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The two systems that are derived side by side."""
+
+    one: OneCopy
+    two: TwoCopies
+    names: Names
+
+
+def derive(core: Core, expectations: Expectations = Expectations.AUTO) -> LimitSystem:
+    """Return the limit of a program as n → ∞: recursive equations for NNGP and NTK.
+
+    NNGP: K(x, x') = lim E[f(x) f(x')].  NTK: Θ(x, x') = lim Σ_p lr_p ⟨∂f(x)/∂p, ∂f(x')/∂p⟩.
+
+    Raises:
+        LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
+    """
+    asymptotics, variables = Asymptotics(core), Variables(core)
+    independence = refuse_unsupported(variables, asymptotics)
+    systems = make_systems(variables, asymptotics, expectations)
+    _warm_up(systems)
+    results, refused = _results(core, systems, independence)
+    return assemble(core, systems, asymptotics, independence, results, refused)
+
+
+def refuse_unsupported(variables: Variables, asymptotics: Asymptotics) -> Independence:
+    """Refuse what has no limit here; return whether gradients may be taken independent.
+
+    Raises:
+        LimitError: index axes, a finite parameter that stays random, or a matrix used with its transpose.
+    """
+    check_supported(variables, asymptotics)
+    _refuse_tied(variables.core)
+    return check_independence(variables.core)
+
+
+def make_systems(variables: Variables, asymptotics: Asymptotics, expectations: Expectations) -> Systems:
+    """Return empty one-copy and two-copy systems of a program."""
+    names = Names()
+    one = OneCopy(variables, asymptotics, Ledger(variables, X, expectations, names))
+    return Systems(one, TwoCopies(one, Ledger(variables, Y, expectations, names)), names)
+
+
+def _refuse_tied(core: Core) -> None:
+    tied = tied_with_transpose(core)
+    if tied:
+        hint = "the limit then has a correction term (Tensor Programs III), which is not implemented yet"
+        raise LimitError([Diagnostic("TP350", violation.reason, violation.span, hint) for violation in tied])
+
+
+def _warm_up(systems: Systems) -> None:
+    """Derive layer by layer, in program order, so that no derivation recurses through a whole deep network.
+
+    What a layer cannot have is refused when it is needed, not here.
+    """
+    variables = systems.one.variables
+    for instruction in walk(variables.core.body):
+        if isinstance(instruction, MatMul) and instruction.operand not in variables.data:
+            loop = variables.loops.get(instruction.target)
+            ref = variables.resolve(instruction.operand, None if loop is None else loop.index)
+            for moments in (systems.one, systems.two):
+                try:
+                    moments.second(ref, ref)
+                    moments.tangent(ref, ref)
+                except LimitError:
+                    return
+
+
+def _results(
+    core: Core, systems: Systems, independence: Independence
+) -> tuple[dict[tuple[str, str], Result], dict[tuple[str, str], Exception]]:
+    results: dict[tuple[str, str], Result] = {}
+    refused: dict[tuple[str, str], Exception] = {}
+    for output in core.outputs:
+        for name, kind in KERNELS.items():
+            try:
+                results[output.name, name] = _result(core, systems, independence, output, name, kind)
+            except LimitError as error:
+                if name == "nngp":
+                    raise
+                refused[output.name, name] = error
+    return results, refused
+
+
+def _result(
+    core: Core, systems: Systems, independence: Independence, output: Output, name: str, kind: Kind | None
+) -> Result:
+    ref = systems.one.variables.resolve(output.source, None)
+    if kind is not None and not independence.holds:
+        raise LimitError([_not_independent(violation.reason, violation.span) for violation in independence.violations])
+    if kind is Kind.SURROGATE and not _has_surrogates(core):
+        kind = Kind.TANGENT
+    one, two = (_ask(moments, ref, kind) for moments in (systems.one, systems.two))
+    return Result(_finite(one, output, name, systems), _finite(two, output, name, systems))
+
+
+def _ask(moments: Moments, ref: Ref, kind: Kind | None) -> Term:
+    return moments.second(ref, ref) if kind is None else moments.tangent(ref, ref, kind)
+
+
+def _not_independent(reason: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "TP351",
+        f"the NTK needs the gradient independence assumption, and the simple check fails: {reason}",
+        span,
+        "the NNGP kernel is still given; for the NTK draw the readout with mean zero and use it in outputs only",
+    )
+
+
+def _has_surrogates(core: Core) -> bool:
+    expressions = (instruction.expression for instruction in walk(core.body) if isinstance(instruction, Map))
+    nodes = (node for expression in expressions for node in subexpressions(expression))
+    return any(isinstance(node, Call) and node.fn.derivative is not None for node in nodes)
+
+
+def _finite(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:
+    """Return the coefficient of a kernel of order one; a vanishing kernel is zero, an infinite one refused."""
+    if term.vanishes or term.power == 0:
+        return term.coefficient
+    cause = f", through the parameter `{term.origin.name}`" if term.origin is not None else ""
+    statement = f"the {name.upper()} of `{output.name}` is of order n^{term.power}{cause}"
+    if term.power < 0:
+        systems.two.ledger.note(f"{name} vanishes", f"{statement}: its limit is zero", output.span)
+        return sp.Integer(0)
+    span = term.origin.span if term.origin is not None else output.span
+    raise LimitError(
+        Diagnostic("TP323", f"{statement}: the limit is infinite", span,
+                   "scale the variance (NNGP) or the learning rate `lr` (NTK) of that parameter with the width")
+    )
+
+
+def assemble(
+    core: Core,
+    systems: Systems,
+    asymptotics: Asymptotics,
+    independence: Independence,
+    results: dict[tuple[str, str], Result],
+    refused: dict[tuple[str, str], Exception],
+) -> LimitSystem:
+    """Return the system that the results need: equations in order, one-copy ones that the pair system reads included."""
+    one, two = systems.one.ledger, systems.two.ledger
+    pair = schedule(two, [result.pair for result in results.values()])
+    sides = [equation.rhs for equation in walk_equations(pair)] + [result.pair for result in results.values()]
+    sample = schedule(one, [*(result.diagonal for result in results.values()), *_one_copy_reads(sides)])
+    return LimitSystem(
+        name=core.name,
+        constants={sp.Symbol(name): float(value) for name, value in core.symbols.items()},
+        sizes=dict(asymptotics.sizes),
+        grams={**one.grams, **two.grams},
+        data={**one.scalars, **two.scalars},
+        functions=dict(systems.names.functions),
+        sample=sample,
+        pair=pair,
+        results=results,
+        assumptions=(_statement(independence), *one.notes.values(), *two.notes.values()),
+        refused=refused,
+    )
+
+
+def _one_copy_reads(sides: list[sp.Expr]) -> list[sp.Expr]:
+    """Return the one-copy quantities that pair equations read at x or at x', as quantities of x."""
+    applied = {function for side in sides for function in side.atoms(AppliedUndef)}
+    return [function.xreplace({Y: X}) for function in applied if not {X, Y} <= set(function.args)]
+
+
+def _statement(independence: Independence) -> Assumption:
+    if independence.holds:
+        names = ", ".join(f"`{name}`" for name in independence.readouts) or "there is no readout"
+        return Assumption(
+            "gradient independence",
+            f"holds by the simple check (Tensor Programs II, Condition 1): the readout {names} is an independent Gaussian of "
+            "mean zero that is used in outputs only, and no matrix is used together with its transpose",
+        )
+    reasons = "; ".join(violation.reason for violation in independence.violations)
+    return Assumption("gradient independence", f"not justified: {reasons}; the NTK is refused", independence.violations[0].span)
+

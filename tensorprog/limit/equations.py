@@ -1,0 +1,147 @@
+"""The limit system: an ordered list of named equations, in let-form, for one copy of the input and for two.
+
+Every quantity is an applied sympy function of the copies it depends on, `X` (a sample x) and `Y` (a sample x′), and in
+a loop of its index first:
+
+    M_h(x)          E Z^h                                    one copy
+    K_h(x, x')      E[Z^h(x) Z^h(x')]                        second moment of h with itself: K_h,g for h with g
+    C_h(x, x')      Cov(Z^h(x), Z^h(x'))                     for Gaussian variables whose mean is not zero
+    T_h(x, x')      lim Σ_p lr_p ⟨∂h_α(x)/∂p, ∂h_α(x')/∂p⟩     tangent; S_h likewise for the surrogate NTK
+    D_h(x, x')      E[∂φ(u) ∂ψ(v)], the factor with which a nonlinearity passes a tangent on
+    K_h(l, x, x')   the same inside a recurrence over l
+
+One-copy equations define functions of (x) or (x, x); the pair system defines functions of (x, x') and may read the
+one-copy quantities at (x, x) and at (x', x'). The data enter as `Gram` functions. Nothing is ever substituted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import sympy as sp
+
+from tensorprog.errors import Span
+from tensorprog.nonlin.expression import Expr
+
+__all__ = [
+    "X",
+    "Y",
+    "Assumption",
+    "Equation",
+    "Kind",
+    "LimitSystem",
+    "Recurrence",
+    "Result",
+    "Subject",
+    "equations",
+]
+
+# Assumptions keep the copies apart from a hyperparameter that happens to be called x.
+X, Y = sp.Symbol("x", extended_real=True), sp.Symbol("x'", extended_real=True)
+
+
+class Kind(Enum):
+    """What an equation defines."""
+
+    MEAN = "M"
+    SECOND = "K"
+    COVARIANCE = "C"
+    TANGENT = "T"
+    SURROGATE = "S"
+    DERIVATIVE = "D"
+    SCALAR = "c"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The claim of an equation about core variables: its kind, and the variable(s) whose moment or tangent it is."""
+
+    kind: Kind
+    left: str
+    right: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """lhs := rhs. `lhs` is an applied function; in `rhs` stand lhs's of earlier equations, data and constants."""
+
+    name: str
+    lhs: sp.Expr
+    rhs: sp.Expr
+    rule: str
+    subject: Subject
+    span: Span = field(compare=False, repr=False)
+
+    @property
+    def line(self) -> int:
+        """The source line that this equation comes from."""
+        return self.span.line
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """For index = first … last, in this order: the equations of `body`, which may read their own values at index − 1.
+
+    `initial` gives those values at first − 1: its lhs's are the body's lhs's with the index replaced by first − 1.
+    After the recurrence, later equations read the body's functions at a number, as `K_h(3, x, x')`; inside another
+    recurrence over the same symbol they are read at the symbol or at the symbol − 1.
+    """
+
+    index: sp.Symbol
+    first: int
+    last: int
+    initial: tuple[Equation, ...]
+    body: tuple[Equation | Recurrence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The kernel of an output: an expression over the one-copy system (its diagonal) and one over the pair system."""
+
+    diagonal: sp.Expr
+    pair: sp.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """Something the limit rests on, or a remark about it, with the argument by which it holds."""
+
+    name: str
+    statement: str
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSystem:
+    """The limit of a program.
+
+    `grams` maps a function `G(x, x')` to the pair (u, v) of core data variables (finite vectors computed from the data
+    alone, mostly u = v) whose inner product ⟨u(x), v(x')⟩ it is; `data` maps a function `c(x)` to a scalar core data variable. `sizes` maps a
+    symbol to the size expression that the data binds. `functions` holds the elementwise functions of one variable,
+    Operand(0), that occur by name in numerical expectations. `results` is keyed by (output, "nngp" | "ntk" | "sg_ntk");
+    a key that is missing was refused for the reason in `refused`.
+    """
+
+    name: str
+    constants: Mapping[sp.Symbol, float]
+    sizes: Mapping[sp.Symbol, Expr]
+    grams: Mapping[sp.Function, tuple[str, str]]
+    data: Mapping[sp.Function, str]
+    functions: Mapping[str, Expr]
+    sample: tuple[Equation | Recurrence, ...]
+    pair: tuple[Equation | Recurrence, ...]
+    results: Mapping[tuple[str, str], Result]
+    assumptions: tuple[Assumption, ...]
+    refused: Mapping[tuple[str, str], Exception] = field(default_factory=dict)
+
+
+def equations(blocks: tuple[Equation | Recurrence, ...]) -> Iterator[Equation]:
+    """Yield the equations of a system in order, those of recurrences included."""
+    for block in blocks:
+        if isinstance(block, Recurrence):
+            yield from block.initial
+            yield from equations(block.body)
+        else:
+            yield block

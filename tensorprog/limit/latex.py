@@ -1,0 +1,96 @@
+"""A limit system as LaTeX: one `align*` environment per part, recurrences with their range."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+from sympy.printing.latex import LatexPrinter
+
+from tensorprog.limit.equations import Equation, LimitSystem, Recurrence
+
+__all__ = ["limit_latex"]
+
+
+_LETTERS = {"Det": r"\Delta", "Angle": r"\theta"}
+
+
+class _Latex(LatexPrinter):
+    """Moments as K_{\\mathrm{h}}(x, x'), inner products of data in angles, expectations as 𝔼."""
+
+    def _print_Symbol(self, expr: sp.Symbol) -> str:  # noqa: N802
+        return "x'" if expr.name == "x'" else str(super()._print_Symbol(expr))
+
+    def _print_Function(self, expr: sp.Function, exp: str | None = None) -> str:  # noqa: N802
+        name, args = expr.func.__name__, [self._print(arg) for arg in expr.args]
+        if name in ("PairExpectation", "PointExpectation"):
+            body = self._expectation(name, args)
+        elif isinstance(expr, AppliedUndef):
+            body = _applied(name, args)
+        elif name in ("Det", "Angle"):
+            body = _LETTERS[name] + rf"\left({', '.join(args)}\right)"
+        else:
+            return str(super()._print_Function(expr, exp))
+        return body if exp is None else f"{{{body}}}^{{{exp}}}"
+
+    def _expectation(self, name: str, args: list[str]) -> str:
+        if name == "PointExpectation":
+            return rf"\mathbb{{E}}_{{u \sim \mathcal{{N}}({args[1]}, {args[2]})}}\left[{args[0]}(u)\right]"
+        phi, psi, m1, m2, q1, q2, c = args
+        law = rf"\mathcal{{N}}\left(({m1}, {m2}), \begin{{pmatrix}} {q1} & {c} \\ {c} & {q2} \end{{pmatrix}}\right)"
+        return rf"\mathbb{{E}}_{{(u, v) \sim {law}}}\left[{phi}(u)\, {psi}(v)\right]"
+
+
+def _applied(name: str, args: list[str]) -> str:
+    if name.startswith("<"):
+        left, _, right = name[1:-1].partition(",")
+        prime = "'" if args[1] == "x'" else ""
+        return rf"\left\langle {_word(left)}, {_word(right or left)}{prime} \right\rangle"
+    kind, _, subject = name.partition("_")
+    head = {"T": r"\Theta", "S": r"\tilde{\Theta}", "D": r"\dot{K}", "Ds": r"\tilde{K}", "c": ""}.get(kind, kind)
+    if not subject:
+        return rf"{_word(name)}({', '.join(args)})"
+    return (rf"{head}_{{{_word(subject)}}}" if head else _word(subject)) + f"({', '.join(args)})"
+
+
+def _word(name: str) -> str:
+    return r"\mathrm{" + re.sub(r"([#_&%$])", r"\\\1", name) + "}"
+
+
+_PRINTER = _Latex({"fold_short_frac": True})
+
+
+def limit_latex(system: LimitSystem) -> str:
+    """Return the one-copy and the two-copy system and the kernels as LaTeX."""
+    parts = [_part(system.sample), _part(system.pair), _kernels(system)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _part(blocks: tuple[Equation | Recurrence, ...]) -> str:
+    return _align([line for block in blocks for line in _rows(block)]) if blocks else ""
+
+
+def _rows(block: Equation | Recurrence, condition: str = "") -> Iterator[str]:
+    if isinstance(block, Equation):
+        tag = r" && \text{" + block.rule.replace("&", "and") + "}"
+        yield f"{_PRINTER.doprint(block.lhs)} &= {_PRINTER.doprint(block.rhs)}{condition}{tag}"
+        return
+    for equation in block.initial:
+        yield from _rows(equation)
+    for inner in block.body:
+        yield from _rows(inner, rf", \quad {block.index} = {block.first}, \dots, {block.last}")
+
+
+def _kernels(system: LimitSystem) -> str:
+    heads = {"nngp": r"\mathcal{K}", "ntk": r"\Theta", "sg_ntk": r"\tilde{\Theta}"}
+    rows = [
+        rf"{heads[name]}_{{{_word(output)}}}(x, x') &= {_PRINTER.doprint(result.pair)}"
+        for (output, name), result in system.results.items()
+    ]
+    return _align(rows)
+
+
+def _align(rows: list[str]) -> str:
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

@@ -1,0 +1,438 @@
+"""The Master Theorem as rules for moments and tangents: the engine that writes the equations of a limit.
+
+For variables v, w of a program, and two copies x, x' of its input,
+
+    M(v) = E Z^v,   C(v, w) = Cov(Z^v(x), Z^w(x')),   K(v, w) = E[Z^v(x) Z^w(x')],
+    T(v, w) = lim Σ_p lr_p ⟨∂v_α(x)/∂p, ∂w_α(x')/∂p⟩,
+
+obey one rule per instruction: W @ u gives C = σ² K(u, u') and T = σ² T(u, u') + λ K(u, u'); a linear combination is
+bilinear; a nonlinearity takes an expectation over the Gaussians that it reads (Yang, Tensor Programs I, 1910.12478,
+Theorem 5.4; II, 2006.14548, Theorem 2.10 and equations 11–12, with W.T independent of W). To ask for a quantity is to
+derive it once, after what it needs, and to get its name back: nothing is substituted into anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+
+import sympy as sp
+
+from tensorprog.core.ir import Load, Map, MatMul, Moment, Parameter
+from tensorprog.dual import expectation as dual
+from tensorprog.errors import Diagnostic, LimitError
+from tensorprog.limit.affine import AffineForm
+from tensorprog.limit.equations import Kind, X
+from tensorprog.limit.grouping import Factor, Gaussian, Side, TooManyGaussians, expectation
+from tensorprog.limit.naming import Derived, Ledger
+from tensorprog.limit.normal_form import Product
+from tensorprog.limit.normalize import Normalizer
+from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
+from tensorprog.limit.variables import Ref, Variables, refuse_axes
+from tensorprog.nonlin.derivative import derivative, true_derivative
+from tensorprog.nonlin.expression import Apply, Expr, Number, Operand
+from tensorprog.nonlin.simplify import simplify
+
+__all__ = ["Moments", "OneCopy", "TwoCopies"]
+
+Second = Callable[[Ref, Ref], Term]
+Differentiate = Callable[[Expr, int], Expr]
+
+
+class Moments:
+    """The rules that one-copy and two-copy systems share. `right` is the second copy: x in the former, x' in the latter."""
+
+    def __init__(self, variables: Variables, asymptotics: Asymptotics, ledger: Ledger, one: OneCopy | None) -> None:
+        self.variables = variables
+        self.asymptotics = asymptotics
+        self.ledger = ledger
+        self.one: OneCopy = one if one is not None else self  # type: ignore[assignment]
+        self.right = ledger.right
+
+    # --- what may be asked for -------------------------------------------------------------------------------------
+
+    def second(self, left: Ref, right: Ref) -> Term:
+        """Return K(left, right) = E[Z^left(x) Z^right(x')]."""
+        gaussian = {left.name, right.name} <= self.variables.gaussian
+        if gaussian or self.variables.independent(left, right):
+            means = self.one.mean(left) * self.across(self.one.mean(right))
+            return (self.covariance(left, right) if gaussian else NOTHING) + means
+        return self.ledger.named(Kind.SECOND, (left, right), self._second_rule, self.second)
+
+    def covariance(self, left: Ref, right: Ref) -> Term:
+        """Return C(left, right), for Gaussian variables."""
+        if self.variables.independent(left, right):
+            return NOTHING
+        centred = self.one.mean(left).vanishes and self.one.mean(right).vanishes
+        kind = Kind.SECOND if centred else Kind.COVARIANCE
+        return self.ledger.named(kind, (left, right), self._covariance_rule, self.covariance)
+
+    def tangent(self, left: Ref, right: Ref, kind: Kind = Kind.TANGENT) -> Term:
+        """Return T(left, right), or the surrogate tangent S: the true gradient at x, the surrogate one at x'."""
+        if self.variables.independent(left, right):
+            return NOTHING
+        return self.ledger.named(
+            kind, (left, right), lambda a, b: self._tangent_rule(a, b, kind), lambda a, b: self.tangent(a, b, kind)
+        )
+
+    def across(self, term: Term) -> Term:
+        """Return a one-copy quantity of x as the same quantity of the second copy."""
+        return Term(term.coefficient.xreplace({X: self.right}), term.power, term.origin)
+
+    # --- second moments --------------------------------------------------------------------------------------------
+
+    def _second_rule(self, left: Ref, right: Ref) -> Derived:
+        split = self._bilinear(left, right, self.second, lambda ref: ref.name not in self.variables.gaussian)
+        if split is not None:
+            return Derived(split, "linear combination")
+        rules: list[str] = []
+        terms = []
+        for a, b in self._normal_pairs(left, right):
+            value, used = self._expect(left, right, _factors(a, Side.LEFT) + _factors(b, Side.RIGHT))
+            terms.append(a.coefficient * self.across(b.coefficient) * value)
+            rules += used
+        return Derived(_total(terms), _join(rules))
+
+    def _covariance_rule(self, left: Ref, right: Ref) -> Derived:
+        split = self._bilinear(left, right, self.covariance, lambda ref: True)
+        if split is not None:
+            return Derived(split, "linear combination")
+        use, other = self._same_parameter(left, right)
+        parameter = self.variables.core.parameters[use.parameter]
+        variance = self._at(parameter.variance, left)
+        if isinstance(use, Load):
+            return Derived(variance.blame(parameter), "random vector")
+        assert isinstance(other, MatMul)
+        return Derived((variance * self._contraction(left, right, use, parameter)).blame(parameter), "matrix product")
+
+    def _contraction(self, left: Ref, right: Ref, use: MatMul, parameter: Parameter) -> Term:
+        """Return m K(u, u') for W @ u of inner width m, ⟨u, u'⟩ for a data layer."""
+        (u,), (v,) = self.variables.operands(left), self.variables.operands(right)
+        if u.name in self.variables.data:
+            return self.contract_data(u, v)
+        return self.asymptotics.evaluate(inner_dimension(use, parameter)) * self.second(u, v)
+
+    def contract_data(self, left: Ref, right: Ref) -> Term:
+        """Return ⟨u(x), v(x')⟩ of data vectors, u(x) v(x') of data scalars."""
+        if self.variables.is_vector(left.name):
+            return self.ledger.gram(left.name, right.name)
+        return self.one.scalar(left) * self.across(self.one.scalar(right))
+
+    # --- tangents --------------------------------------------------------------------------------------------------
+
+    def _tangent_rule(self, left: Ref, right: Ref, kind: Kind) -> Derived:
+        split = self._bilinear(left, right, lambda a, b: self.tangent(a, b, kind), lambda ref: True)
+        if split is not None:
+            return Derived(split, "linear combination")
+        if {left.name, right.name} <= self.variables.gaussian:
+            return self._leaf_tangent(left, right, kind)
+        return self._chain_rule(left, right, kind)
+
+    def _leaf_tangent(self, left: Ref, right: Ref, kind: Kind) -> Derived:
+        use, _ = self._same_parameter(left, right)
+        parameter = self.variables.core.parameters[use.parameter]
+        rate = self._at(parameter.rate if parameter.rate is not None else parameter.variance, left)
+        own = rate.blame(parameter) if parameter.trained else NOTHING
+        if isinstance(use, Load):
+            return Derived(own, "random vector")
+        own = (own * self._contraction(left, right, use, parameter)).blame(parameter)
+        (u,), (v,) = self.variables.operands(left), self.variables.operands(right)
+        if u.name in self.variables.data:
+            return Derived(own, "matrix product")
+        inner = self.asymptotics.evaluate(inner_dimension(use, parameter)) * self.tangent(u, v, kind)
+        return Derived(self._at(parameter.variance, left) * inner + own, "matrix product")
+
+    def _chain_rule(self, left: Ref, right: Ref, kind: Kind) -> Derived:
+        """T(v, w) = Σ_{g, g'} T(g, g') E[∂_g φ ∂_{g'} ψ]."""
+        pairs = list(self._normal_pairs(left, right))
+        inner = dict.fromkeys((g, h) for a, b in pairs for g in a.factors for h in b.factors)
+        terms = []
+        for g, h in inner:
+            tangent = self.tangent(g, h, kind)
+            if not tangent.vanishes:
+                terms.append(tangent * self._passed_on((left, right), (g, h), kind))
+        return Derived(_total(terms), "chain rule")
+
+    def _passed_on(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref], kind: Kind) -> Term:
+        """Return E[∂_g φ ∂_h ψ], named after the nonlinearities."""
+        return self.ledger.named_factor(
+            kind, outer, inner, lambda a, b: self._derivative_rule(a, b, inner, kind)
+        )
+
+    def _derivative_rule(self, left: Ref, right: Ref, inner: tuple[Ref, Ref], kind: Kind) -> Derived:
+        true: Differentiate = true_derivative if kind is Kind.SURROGATE else derivative
+        rules: list[str] = []
+        terms = []
+        for a, b in self._normal_pairs(left, right):
+            if inner[0] in a.factors and inner[1] in b.factors:
+                factors = _factors(_differentiated(a, inner[0], true), Side.LEFT)
+                factors += _factors(_differentiated(b, inner[1], derivative), Side.RIGHT)
+                value, used = self._expect(left, right, factors)
+                terms.append(a.coefficient * self.across(b.coefficient) * value)
+                rules += used
+        return Derived(_total(terms), _join(rules))
+
+    # --- shared steps ----------------------------------------------------------------------------------------------
+
+    def _bilinear(self, left: Ref, right: Ref, of: Second, wanted: Callable[[Ref], bool]) -> Term | None:
+        """Return Σ_i c_i Q(o_i, right) (and the constant's share) if one side is a wanted linear combination, else None.
+
+        Of two linear combinations the one that is made later is taken apart.
+        """
+        forms = [(ref, self.variables.affine(ref.name)) for ref in (left, right)]
+        known = [(ref, form) for ref, form in forms if form is not None and wanted(ref)]
+        if not known:
+            return None
+        ref, form = max(known, key=lambda item: (*self.variables.order(item[0]), item[0] is left))
+        if ref is left:
+            return self._apart(ref, form, lambda operand: of(operand, right), right, of, lambda term: term)
+        return self._apart(ref, form, lambda operand: of(left, operand), left, of, self.across)
+
+    def _apart(
+        self, ref: Ref, form: AffineForm, of: Callable[[Ref], Term], other: Ref, rule: Second, side: Callable[[Term], Term]
+    ) -> Term:
+        operands, values = self.variables.operands(ref), self.one.scalar_operands(ref)
+        asymptotics = self.one.placed(ref)
+        terms = [side(asymptotics.evaluate(c, values)) * of(operands[i]) for i, c in form.coefficients.items()]
+        if rule == self.second:
+            back = (lambda term: term) if side == self.across else self.across
+            terms.append(side(asymptotics.evaluate(form.constant, values)) * back(self.one.mean(other)))
+        return _total(terms)
+
+    def _same_parameter(self, left: Ref, right: Ref) -> tuple[Load | MatMul, Load | MatMul]:
+        definitions = self.variables.definitions
+        use, other = definitions[left.name], definitions[right.name]
+        assert isinstance(use, Load | MatMul) and isinstance(other, Load | MatMul) and use.parameter == other.parameter
+        return use, other
+
+    def _at(self, expr: Expr, ref: Ref) -> Term:
+        """Return a variance or a rate at the step of `ref`."""
+        return self.one.placed(ref).evaluate(expr)
+
+    def _normal_pairs(self, left: Ref, right: Ref) -> list[tuple[Product, Product]]:
+        return [(a, b) for a in self.one.normal_form(left) for b in self.one.normal_form(right)]
+
+    def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
+        span = self.variables.definitions[right.name].span
+        try:
+            return expectation(factors, self)
+        except TooManyGaussians as error:
+            raise LimitError(
+                Diagnostic(
+                    "TP332",
+                    f"`{right.name}` needs the joint law of the dependent Gaussians {error}: more than one of a copy",
+                    span,
+                    "expectations of functions of several dependent Gaussians are not implemented yet",
+                )
+            ) from error
+        except dual.UndefinedExpectation as error:
+            raise LimitError(Diagnostic("TP340", f"the moments of `{right.name}` do not exist: {error}", span)) from error
+
+    # --- the laws of Gaussians, as `grouping` asks for them ----------------------------------------------------------
+
+    def dependent(self, a: Gaussian, b: Gaussian) -> bool:
+        """Return whether two Gaussians share a leaf."""
+        return not self.variables.independent(a.ref, b.ref)
+
+    def law(self, a: Gaussian, b: Gaussian) -> dual.PairLaw:
+        """Return the joint law of two Gaussians, of one copy or of both."""
+        m1, q1 = self._point_law(a)
+        m2, q2 = self._point_law(b)
+        if a.side == b.side:
+            cross = self._on(a.side, self.one.covariance(a.ref, b.ref))
+        elif a.side is Side.LEFT:
+            cross = self.covariance(a.ref, b.ref)
+        else:
+            cross = self.covariance(b.ref, a.ref)
+        return dual.PairLaw(m1, m2, q1, q2, self._order_one(cross, b.ref))
+
+    def point(self, function: Expr, a: Gaussian) -> dual.Dual:
+        """Return E function(Z^a)."""
+        return dual.point(function, *self._point_law(a), self.ledger.names, self.ledger.mode)
+
+    def coincident(self, left: Expr, right: Expr, a: Gaussian) -> dual.Dual:
+        """Return E left(Z^a) right(Z^a)."""
+        return dual.coincident(left, right, *self._point_law(a), self.ledger.names, self.ledger.mode)
+
+    def pair(self, left: Expr, right: Expr, a: Gaussian, b: Gaussian) -> dual.Dual:
+        """Return E left(Z^a) right(Z^b)."""
+        return dual.pair(left, right, self.law(a, b), self.ledger.names, self.ledger.mode)
+
+    def _point_law(self, a: Gaussian) -> tuple[sp.Expr, sp.Expr]:
+        mean = self._order_one(self._on(a.side, self.one.mean(a.ref)), a.ref)
+        return mean, self._order_one(self._on(a.side, self.one.covariance(a.ref, a.ref)), a.ref)
+
+    def _on(self, side: Side, term: Term) -> Term:
+        return term if side is Side.LEFT else self.across(term)
+
+    def _order_one(self, term: Term, ref: Ref) -> sp.Expr:
+        """Return the coefficient of a moment of order one; a smaller moment is zero in the limit, a larger one refused."""
+        if term.vanishes or term.power == 0:
+            return term.coefficient
+        span = self.variables.definitions[ref.name].span
+        cause = f" (through `{term.origin.name}`)" if term.origin is not None else ""
+        if term.power < 0:
+            self.ledger.note(f"`{ref.name}` vanishes", f"its variance is of order n^{term.power}{cause}", span)
+            return sp.Integer(0)
+        raise LimitError(
+            Diagnostic(
+                "TP320",
+                f"the coordinates of `{ref.name}` grow with the width: their second moment is of order n^{term.power}{cause}",
+                span,
+                "a matrix (n, m) keeps coordinates of order one with entries of variance proportional to 1 / m",
+            )
+        )
+
+
+class OneCopy(Moments):
+    """The one-copy system: moments of a single sample, and what is deterministic in the limit: means and scalars."""
+
+    def __init__(self, variables: Variables, asymptotics: Asymptotics, ledger: Ledger) -> None:
+        super().__init__(variables, asymptotics, ledger, None)
+        self.normal_form = Normalizer(variables, asymptotics, self.scalar)
+
+    def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
+        """Take the expectation with both copies the same."""
+        same = [Factor(Gaussian(factor.gaussian.ref, Side.LEFT), factor.function) for factor in factors]
+        return super()._expect(left, right, same)
+
+    def placed(self, ref: Ref) -> Asymptotics:
+        """Return the evaluator of scalar expressions at the step of `ref`."""
+        loop = self.variables.loops.get(ref.name)
+        return self.asymptotics if loop is None or ref.at is None else self.asymptotics.at({loop.index: ref.at})
+
+    def scalar_operands(self, ref: Ref) -> dict[int, Term]:
+        """Return the deterministic scalar operands of the definition of `ref`."""
+        refs = self.variables.operands(ref)
+        return {
+            index: self.scalar(operand)
+            for index, operand in enumerate(refs)
+            if not self.variables.is_random(operand.name) and not self.variables.is_vector(operand.name)
+        }
+
+    def mean(self, ref: Ref) -> Term:
+        """Return M(ref) = E Z^ref."""
+        if ref.name not in self.variables.gaussian:
+            return self.ledger.named(Kind.MEAN, (ref,), self._mean_rule, self.mean)
+        if self.variables.is_centred(ref.name):
+            return NOTHING
+        return self.ledger.named(Kind.MEAN, (ref,), self._gaussian_mean, self.mean)
+
+    def scalar(self, ref: Ref) -> Term:
+        """Return the limit of a deterministic scalar."""
+        if ref.name in self.variables.data and not self.variables.is_scalar_formula(ref.name):
+            return self.ledger.data(ref.name)
+        return self.ledger.named(Kind.SCALAR, (ref,), self._scalar_rule, self.scalar)
+
+    def _gaussian_mean(self, ref: Ref) -> Derived:
+        form = self.variables.affine(ref.name)
+        if form is not None:
+            return Derived(self._affine_mean(ref, form), "linear combination")
+        use = self.variables.definitions[ref.name]
+        assert isinstance(use, Load | MatMul)
+        parameter = self.variables.core.parameters[use.parameter]
+        mean = self._at(parameter.mean, ref).blame(parameter)
+        if isinstance(use, Load):
+            return Derived(mean, "random vector")
+        (operand,) = self.variables.operands(ref)
+        if operand.name in self.variables.data:
+            raise LimitError(
+                Diagnostic("TP333", f"the data layer `{parameter.name}` has entries of nonzero mean", use.span,
+                           "add a bias of that mean instead")
+            )
+        return Derived(self._matrix_mean(mean, use, parameter, operand), "matrix product")
+
+    def _matrix_mean(self, mean: Term, use: MatMul, parameter: Parameter, operand: Ref) -> Term:
+        """Return (mean of an entry) · m · M(u), which must not be a positive power of n times zero."""
+        inner = mean * self.asymptotics.evaluate(inner_dimension(use, parameter))
+        value = self.mean(operand)
+        if value.vanishes and inner.power > 0:
+            raise LimitError(
+                Diagnostic("TP321", f"the mean of `{parameter.name}` times a vector of mean zero has no deterministic limit",
+                           use.span, "a random matrix needs entries of mean O(1 / n)")
+            )
+        return inner * value
+
+    def _affine_mean(self, ref: Ref, form: AffineForm) -> Term:
+        operands, values, asymptotics = self.variables.operands(ref), self.scalar_operands(ref), self.placed(ref)
+        terms = [asymptotics.evaluate(c, values) * self.mean(operands[i]) for i, c in form.coefficients.items()]
+        return _total([*terms, asymptotics.evaluate(form.constant, values)])
+
+    def _mean_rule(self, ref: Ref) -> Derived:
+        form = self.variables.affine(ref.name)
+        if form is not None:
+            return Derived(self._affine_mean(ref, form), "linear combination")
+        inner = self._product_of_two(ref)
+        if inner is not None:
+            return Derived(inner, "second moment")
+        terms, rules = [], list[str]()
+        for product in self.normal_form(ref):
+            value, used = self._expect(ref, ref, _factors(product, Side.LEFT))
+            terms.append(product.coefficient * value)
+            rules += used
+        return Derived(_total(terms), _join(rules))
+
+    def _product_of_two(self, ref: Ref) -> Term | None:
+        """Return K(u, v) if Z^ref = Z^u Z^v as it stands."""
+        definition = self.variables.definitions[ref.name]
+        assert isinstance(definition, Map)
+        pair = product_of_operands(definition.expression)
+        if pair is None or not all(self.variables.is_random(definition.operands[index]) for index in pair):
+            return None
+        operands = self.variables.operands(ref)
+        return self.second(operands[pair[0]], operands[pair[1]])
+
+    def _scalar_rule(self, ref: Ref) -> Derived:
+        definition = self.variables.definitions[ref.name]
+        if isinstance(definition, Moment):
+            (operand,) = self.variables.operands(ref)
+            return Derived(self.mean(operand), "law of large numbers")
+        if not isinstance(definition, Map):
+            raise refuse_axes("of " + ref.name, definition.span)
+        try:
+            return Derived(self.placed(ref).evaluate(definition.expression, self.scalar_operands(ref)), "scalar")
+        except (ArithmeticError, KeyError) as error:
+            raise LimitError(
+                Diagnostic("TP322", f"the scalar `{ref.name}` has no limit of order one: {error}", definition.span)
+            ) from error
+
+
+class TwoCopies(Moments):
+    """The two-copy system: moments and tangents between x and x'."""
+
+    def __init__(self, one: OneCopy, ledger: Ledger) -> None:
+        super().__init__(one.variables, one.asymptotics, ledger, one)
+
+
+def inner_dimension(use: MatMul, parameter: Parameter) -> Expr:
+    """Return the dimension of the vector that a matrix is applied to."""
+    return parameter.shape[0] if use.transposed else parameter.shape[1]
+
+
+def product_of_operands(expr: Expr) -> tuple[int, int] | None:
+    """Return (i, j) if the expression is Operand(i) · Operand(j), or a square."""
+    match expr:
+        case Apply("mul", (Operand(i), Operand(j))):
+            return i, j
+        case Apply("pow", (Operand(i), Number(2))) | Apply("square", (Operand(i),)):
+            return i, i
+    return None
+
+
+def _factors(product: Product, side: Side) -> list[Factor]:
+    return [Factor(Gaussian(ref, side), function) for ref, function in product.factors.items()]
+
+
+def _differentiated(product: Product, ref: Ref, differentiate: Differentiate) -> Product:
+    factors = {r: simplify(differentiate(f, 0)) if r == ref else f for r, f in product.factors.items()}
+    return Product(product.coefficient, factors)
+
+
+def _total(terms: Iterable[Term]) -> Term:
+    return functools.reduce(operator.add, terms, NOTHING)
+
+
+def _join(rules: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(rules)) or "constant"
+

@@ -1,0 +1,115 @@
+"""From a variable of the program to its normal form over Gaussian variables, looking through nonlinear ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import sympy as sp
+
+from tensorprog.core.ir import Map
+from tensorprog.errors import Diagnostic, LimitError
+from tensorprog.limit.affine import affine_form
+from tensorprog.limit.normal_form import ARGUMENT, Inseparable, Product, Reader, compose, products, repeat
+from tensorprog.limit.scaling import Asymptotics, Term
+from tensorprog.limit.variables import Ref, Variables
+from tensorprog.nonlin.expression import Apply, Expr, Number
+from tensorprog.nonlin.simplify import simplify
+
+__all__ = ["Normalizer"]
+
+UNIT = Term(sp.Integer(1))
+
+
+class Normalizer:
+    """Gives Z^v as Σ coefficient · Π f(Z^g) with Gaussian g; scalars are taken at the first copy of the input."""
+
+    def __init__(self, variables: Variables, asymptotics: Asymptotics, scalar: Callable[[Ref], Term]) -> None:
+        self._variables = variables
+        self._asymptotics = asymptotics
+        self._scalar = scalar
+        self._known: dict[Ref, tuple[Product, ...]] = {}
+
+    def __call__(self, ref: Ref) -> tuple[Product, ...]:
+        """Return the normal form of `ref`.
+
+        Raises:
+            LimitError: Z^ref is a function of several Gaussians that does not come apart.
+        """
+        if ref.name in self._variables.gaussian:
+            return (Product(UNIT, {ref: ARGUMENT}),)
+        if ref not in self._known:
+            self._known[ref] = self._derive(ref)
+        return self._known[ref]
+
+    def reader(self, ref: Ref) -> Reader:
+        """Return how the operands of the definition of `ref` read."""
+        definition, variables = self._variables.definitions[ref.name], self._variables
+        assert isinstance(definition, Map)
+        refs = variables.operands(ref)
+        random = frozenset(i for i, name in enumerate(definition.operands) if variables.is_random(name))
+        values = {i: self._scalar(r) for i, r in enumerate(refs) if i not in random and not self._is_data_vector(r)}
+        positions = self._positions(ref)
+        return Reader(refs, random, values, self._asymptotics.at(positions))
+
+    def _is_data_vector(self, ref: Ref) -> bool:
+        return self._variables.is_vector(ref.name)
+
+    def _positions(self, ref: Ref) -> Mapping[sp.Symbol, sp.Expr]:
+        if ref.at is None:
+            return {}
+        return {self._variables.loops[ref.name].index: ref.at}
+
+    def _derive(self, ref: Ref) -> tuple[Product, ...]:
+        definition = self._variables.definitions[ref.name]
+        if not isinstance(definition, Map) or ref.name in self._variables.carries:
+            raise _refusal(f"`{ref.name}` has no normal form", definition.span)
+        try:
+            found = products(definition.expression, self.reader(ref))
+            return tuple(total for product in found for total in self._expand(product))
+        except Inseparable as error:
+            raise _refusal(f"`{ref.name}` is a function of several Gaussians that does not factor into functions of one", definition.span) from error
+
+    def _expand(self, product: Product) -> tuple[Product, ...]:
+        """Return a product with the normal forms of its variables in place of them."""
+        result = (Product(product.coefficient, {}),)
+        for ref, function in product.factors.items():
+            lifted = self._lift(ref, function)
+            result = tuple(a.times(b) for a in result for b in lifted)
+        return result
+
+    def _lift(self, ref: Ref, function: Expr) -> tuple[Product, ...]:
+        """Return function(Z^ref) over Gaussians."""
+        if ref.name in self._variables.gaussian:
+            return (Product(UNIT, {ref: function}),)
+        inner = self(ref)
+        if len(inner) == 1 and len(inner[0].factors) == 1 and inner[0].coefficient == UNIT:
+            ((gaussian, below),) = inner[0].factors.items()
+            return (Product(UNIT, {gaussian: simplify(compose(function, below))}),)
+        return self._through(function, inner)
+
+    def _through(self, function: Expr, inner: tuple[Product, ...]) -> tuple[Product, ...]:
+        """Return a linear function, or a small power, of a sum of products."""
+        form = affine_form(function, frozenset({0}))
+        if form is not None:
+            scale = Product(self._asymptotics.evaluate(form.coefficients[0]), {})
+            constant = Product(self._asymptotics.evaluate(form.constant), {})
+            linear = tuple(scale.times(product) for product in inner)
+            return linear if constant.coefficient.vanishes else (*linear, constant)
+        return repeat(inner, _integer_power(function))
+
+
+def _integer_power(function: Expr) -> int:
+    """Return k if the function is u^k with 1 ≤ k ≤ 6."""
+    if isinstance(function, Apply) and function.args[0] == ARGUMENT:
+        named = {"square": 2, "cube": 3}.get(function.function)
+        if named is not None:
+            return named
+        exponent = function.args[1] if function.function == "pow" else None
+        if isinstance(exponent, Number) and exponent.value in (1, 2, 3, 4, 5, 6):
+            return int(exponent.value)
+    raise Inseparable
+
+
+def _refusal(message: str, span: object) -> LimitError:
+    hint = "products and sums of functions of one Gaussian each are covered, so is relu(erf(h)); relu(h + relu(g)) is not yet"
+    return LimitError(Diagnostic("TP331", message, span, hint))  # type: ignore[arg-type]

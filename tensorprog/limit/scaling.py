@@ -1,0 +1,215 @@
+"""Powers of n: what a scalar expression is to leading order as the widths go to infinity.
+
+A `Term` is c · n^p with c free of n. Sums keep the highest power: c₁ n^p + c₂ n^r = c₁ n^p + o(n^p) for p > r, and the
+term that is dropped is reported to whoever listens. Yang, Tensor Programs IV (2011.14522) calls p the exponent of an
+abc-parametrization; here every variance, rate and factor carries one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+
+import sympy as sp
+
+from tensorprog.core.ir import Core, Parameter
+from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Position, Symbol, walk
+
+__all__ = ["NOTHING", "Asymptotics", "Term", "constant_symbol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """coefficient · n^power, to leading order; `origin` is the parameter whose contribution has that power."""
+
+    coefficient: sp.Expr
+    power: sp.Rational = field(default_factory=lambda: sp.Integer(0))
+    origin: Parameter | None = field(default=None, compare=False)
+
+    def __mul__(self, other: Term) -> Term:
+        """Return the product; zero absorbs every power."""
+        if self.vanishes or other.vanishes:
+            return NOTHING
+        origin = self.origin if self.origin is not None else other.origin
+        return Term(self.coefficient * other.coefficient, self.power + other.power, origin)
+
+    def __add__(self, other: Term) -> Term:
+        """Return the sum to leading order."""
+        if self.vanishes:
+            return other
+        if other.vanishes:
+            return self
+        if self.power != other.power:
+            return max(self, other, key=lambda term: term.power)
+        return Term(self.coefficient + other.coefficient, self.power, self.origin or other.origin)
+
+    def __neg__(self) -> Term:
+        return Term(-self.coefficient, self.power, self.origin)
+
+    def blame(self, parameter: Parameter) -> Term:
+        """Return the same term as a contribution of `parameter`."""
+        return Term(self.coefficient, self.power, parameter)
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether the term is exactly zero."""
+        return bool(self.coefficient == 0)
+
+
+NOTHING = Term(sp.Integer(0))
+
+
+def constant_symbol(name: str) -> sp.Expr:
+    """Return the sympy name of a hyperparameter or size (π itself for `pi`)."""
+    return sp.pi if name == "pi" else sp.Symbol(name)
+
+
+def _number(value: float) -> sp.Expr:
+    return sp.Integer(int(value)) if value == int(value) else sp.Float(value)
+
+
+class Asymptotics:
+    """Evaluates scalar expressions to leading order in the first width of a program.
+
+    A hyperparameter whose value is 0 is replaced by 0, so that a term known to vanish does so in the formulas; all
+    others stay symbols. `sizes` collects the symbols that the data bind.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._values: Mapping[str, float] = core.symbols
+        self._widths: dict[str, Term] = {}
+        self._positions: Mapping[sp.Symbol, sp.Expr] = {}
+        self.sizes: dict[sp.Symbol, Expr] = {}
+        for width in core.widths:
+            self._widths[width.name] = (
+                Term(sp.Integer(1), sp.Integer(1)) if width.size is None else self.evaluate(width.size)
+            )
+
+    def evaluate(self, expr: Expr, operands: Mapping[int, Term] | None = None) -> Term:
+        """Return `expr` to leading order, its operands given as terms.
+
+        Raises:
+            ArithmeticError: a function other than a power is applied to something that is not of order one.
+        """
+        return self._visit(expr, operands or {})
+
+    def at(self, positions: Mapping[sp.Symbol, sp.Expr]) -> Asymptotics:
+        """Return an evaluator that puts other values in place of the indices of loops."""
+        placed = copy.copy(self)
+        placed._positions = positions
+        return placed
+
+    def is_zero(self, expr: Expr) -> bool:
+        """Return whether an expression without operands is zero for the given hyperparameters."""
+        if any(isinstance(node, Operand) for node in walk(expr)):
+            return False
+        return self.evaluate(expr).vanishes
+
+    def is_width(self, size: Expr) -> bool:
+        """Return whether a dimension goes to infinity."""
+        return isinstance(size, Symbol) and size.name in self._widths
+
+    @singledispatchmethod
+    def _visit(self, expr: Expr, operands: Mapping[int, Term]) -> Term:
+        raise TypeError(f"no asymptotics for {type(expr).__name__}")
+
+    @_visit.register
+    def _(self, expr: Number, operands: Mapping[int, Term]) -> Term:
+        return Term(_number(expr.value))
+
+    @_visit.register
+    def _(self, expr: Symbol, operands: Mapping[int, Term]) -> Term:
+        if expr.name in self._widths:
+            return self._widths[expr.name]
+        if self._values.get(expr.name) == 0:
+            return NOTHING
+        symbol = constant_symbol(expr.name)
+        if expr.name not in self._values and expr.name != "pi":
+            self.sizes[symbol] = expr
+        return Term(symbol)
+
+    @_visit.register
+    def _(self, expr: Position, operands: Mapping[int, Term]) -> Term:
+        index = sp.Symbol(expr.axis)
+        return Term(self._positions.get(index, index))
+
+    @_visit.register
+    def _(self, expr: Operand, operands: Mapping[int, Term]) -> Term:
+        return operands[expr.index]
+
+    @_visit.register
+    def _(self, expr: Apply, operands: Mapping[int, Term]) -> Term:
+        args = [self._visit(arg, operands) for arg in expr.args]
+        rule = _RULES.get(expr.function)
+        return rule(*args) if rule is not None else self._function(expr, args)
+
+    def _function(self, expr: Apply, args: list[Term]) -> Term:
+        if any(arg.power != 0 and not arg.vanishes for arg in args):
+            raise ArithmeticError(f"{expr.function} of something of order n^{next(a.power for a in args if a.power)}")
+        symbols = [sp.Dummy() for _ in args]
+        return Term(scalar_function(expr.function, symbols).subs(dict(zip(symbols, (a.coefficient for a in args), strict=True))))
+
+
+def _divide(numerator: Term, denominator: Term) -> Term:
+    if denominator.vanishes:
+        raise ZeroDivisionError("a division by zero")
+    return numerator * Term(1 / denominator.coefficient, -denominator.power, denominator.origin)
+
+
+def _raise(base: Term, exponent: Term) -> Term:
+    power = exponent.coefficient
+    if base.vanishes:
+        if power.is_positive:
+            return NOTHING
+        return Term(sp.Integer(1)) if power == 0 else _divide(Term(sp.Integer(1)), base)
+    if exponent.power != 0 or (base.power != 0 and not power.is_number):
+        raise ArithmeticError("an exponent that depends on the width")
+    return Term(base.coefficient**power, base.power * sp.nsimplify(power, rational=True) if base.power != 0 else base.power)
+
+
+def scalar_function(name: str, args: list[sp.Expr]) -> sp.Expr:
+    """Return an elementwise function of the language as sympy writes it, for scalars.
+
+    Raises:
+        KeyError: the function has no such form.
+    """
+    return _SCALARS[name](*args)
+
+
+_RULES = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a + (-b),
+    "neg": lambda a: -a,
+    "mul": lambda a, b: a * b,
+    "div": _divide,
+    "pow": _raise,
+    "sqrt": lambda a: _raise(a, Term(sp.Rational(1, 2))),
+    "square": lambda a: a * a,
+    "cube": lambda a: a * a * a,
+}
+
+_SCALARS = {
+    "exp": sp.exp,
+    "log": sp.log,
+    "sin": sp.sin,
+    "cos": sp.cos,
+    "tanh": sp.tanh,
+    "erf": sp.erf,
+    "abs": sp.Abs,
+    "min": sp.Min,
+    "max": sp.Max,
+    "relu": lambda a: sp.Max(a, 0),
+    "step": lambda a: sp.Heaviside(a, sp.Rational(1, 2)),
+    "sign": sp.sign,
+    "sigmoid": lambda a: 1 / (1 + sp.exp(-a)),
+    "softplus": lambda a: sp.log(1 + sp.exp(a)),
+    "silu": lambda a: a / (1 + sp.exp(-a)),
+    "gauss": lambda a: sp.exp(-(a**2)),
+    "Phi": lambda a: (1 + sp.erf(a / sp.sqrt(2))) / 2,
+    "gelu": lambda a: a * (1 + sp.erf(a / sp.sqrt(2))) / 2,
+    "floordiv": lambda a, b: sp.floor(a / b),
+    "leaky_relu": lambda a, s: sp.Max(a, 0) + s * sp.Min(a, 0),
+    "elu": lambda a: sp.Max(a, 0) + sp.exp(sp.Min(a, 0)) - 1,
+}

@@ -1,0 +1,111 @@
+"""Which programs have a limit that is derived here: what is refused before any moment is taken, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import singledispatch
+
+from tensorprog.core.ir import Affine, Core, Gather, Instruction, Load, Map, MatMul, Moment, Scan
+from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.limit.scaling import Asymptotics
+from tensorprog.limit.variables import Variables, refuse_axes, refuse_rolled
+from tensorprog.nonlin.expression import ZERO, Expr, Number
+
+__all__ = ["check_supported"]
+
+
+def check_supported(variables: Variables, asymptotics: Asymptotics) -> None:
+    """Refuse programs whose limit needs index axes, or in which a parameter of finite shape stays random.
+
+    Raises:
+        LimitError: with every finding.
+    """
+    core = variables.core
+    found = [*_axes(core), *_loops(core), *_finite_parameters(variables, asymptotics)]
+    if found:
+        raise LimitError(found)
+
+
+def _axes(core: Core) -> Iterator[Diagnostic]:
+    for item in core.inputs:
+        if item.type.axes:
+            yield refuse_axes(item.type.axes[0], item.span).diagnostics[0]
+    for instruction in core.body:
+        if not isinstance(instruction, Scan) and core.types[instruction.target].axes:
+            yield refuse_axes(core.types[instruction.target].axes[0], instruction.span).diagnostics[0]
+            return
+
+
+def _loops(core: Core) -> Iterator[Diagnostic]:
+    for scan in core.body:
+        if isinstance(scan, Scan):
+            yield from _loop(core, scan)
+
+
+def _loop(core: Core, scan: Scan) -> Iterator[Diagnostic]:
+    here = Affine(ZERO, ((scan.axis, Number(1)),))
+    for instruction in scan.body:
+        if isinstance(instruction, Scan):
+            yield refuse_rolled("a loop stands inside a loop", instruction.span).diagnostics[0]
+        elif core.types[instruction.target].axes != (scan.axis,) or isinstance(instruction, Gather):
+            yield refuse_axes(scan.axis, instruction.span).diagnostics[0]
+        elif isinstance(instruction, Load | MatMul) and not _moves_with(instruction.indices, here):
+            reason = f"`{instruction.parameter}` is shared by the steps of a loop"
+            yield refuse_rolled(reason, instruction.span).diagnostics[0]
+    initials = {}
+    for carry in scan.carries:
+        if initials.setdefault(carry.source, carry.initial) != carry.initial:
+            yield refuse_rolled(f"`{carry.source}` has two initial values", carry.span).diagnostics[0]
+
+
+def _moves_with(indices: tuple[Affine, ...], here: Affine) -> bool:
+    return len(indices) == 1 and indices[0].terms == here.terms and indices[0].constant in (ZERO, Number(0))
+
+
+def _finite_parameters(variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
+    for name, instruction in variables.definitions.items():
+        if name not in variables.carries and not isinstance(instruction, Scan):
+            yield from _survives(instruction, variables, asymptotics)
+
+
+@singledispatch
+def _survives(instruction: Instruction, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
+    """Yield a finding if `instruction` lets the randomness of a finite parameter survive in the limit."""
+    if not isinstance(instruction, Gather | Moment):
+        yield refuse_axes(f"of `{instruction.target}`", instruction.span).diagnostics[0]
+
+
+@_survives.register
+def _(instruction: Load, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
+    dimension = variables.core.types[instruction.target].dimension
+    if dimension is not None and not asymptotics.is_width(dimension):
+        yield _random(instruction.parameter, "a vector of finite dimension", instruction.span)
+
+
+@_survives.register
+def _(instruction: MatMul, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
+    types = variables.core.types
+    if _is_finite(types[instruction.target].dimension, asymptotics):
+        yield _random(instruction.parameter, "a bottleneck of finite dimension", instruction.span)
+
+
+@_survives.register
+def _(instruction: Map, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
+    random = [name for name in instruction.operands if name in variables.random_scalars]
+    if random and variables.is_vector(instruction.target):
+        yield _random(random[0], "a scalar that multiplies or shifts a vector", instruction.span)
+    elif random and variables.affine(instruction.target) is None:
+        yield _random(random[0], "a scalar inside a nonlinear expression", instruction.span)
+
+
+def _is_finite(dimension: Expr | None, asymptotics: Asymptotics) -> bool:
+    return dimension is not None and not asymptotics.is_width(dimension)
+
+
+def _random(name: str, role: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "TP330",
+        f"`{name}` is {role}: it stays random as the width grows, and the limit has no deterministic kernel",
+        span,
+        "parameters of shape (n, m), (n, d), (n) and (1, n) average out; (1) and (1, d) may stand in an output only",
+    )

@@ -1,0 +1,1 @@
+"""Elementwise functions: their expressions, values and derivatives."""

@@ -1,0 +1,1 @@
+"""Results and programs as pictures."""

@@ -1,0 +1,306 @@
+"""`Kernel`: the limit of a program as a function of two data sets, computed tile by tile."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tensorprog.core.evaluate import Binding, bind, check_pair
+from tensorprog.core.ir import Core
+from tensorprog.errors import DataError, Diagnostic
+from tensorprog.kernel.expectation import Numerics
+from tensorprog.kernel.interpret import interpret_diagonal
+from tensorprog.kernel.ir import KernelIR, Result
+from tensorprog.kernel.lower import lower
+from tensorprog.kernel.select import select
+from tensorprog.limit.equations import LimitSystem
+from tensorprog.runtime.backends import Block, Run, check_backend, compile_source, prepare, source_text
+from tensorprog.runtime.features import prepare_features, values_of_parameters
+from tensorprog.runtime.load import Compiled
+from tensorprog.runtime.overflow import describe_overflow
+from tensorprog.runtime.report import Report, list_choices
+from tensorprog.runtime.targets import Targets, check_targets
+from tensorprog.runtime.tiles import ROWS, Tile, count_threads, run_tiles, schedule
+
+__all__ = ["KINDS", "Kernel"]
+
+Array = npt.NDArray[np.float64]
+Data = Any
+
+KINDS = ("nngp", "ntk", "sg_ntk")
+"""The kernels of an output: of the function values, of gradient descent, of surrogate gradient descent."""
+
+_SYMMETRIC = frozenset({"nngp", "ntk"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a call asks for: kinds of kernel of one output, and whether the answer is a tuple of them."""
+
+    output: str
+    kinds: tuple[str, ...]
+    single: bool
+
+    def answer(self, arrays: Sequence[Any]) -> Any:
+        """Return the arrays in the form that was asked for."""
+        if self.single:
+            return arrays[0]
+        return namedtuple("Kernels", self.kinds)(*arrays)
+
+
+class Kernel:
+    """The kernels of a program, as functions of data.
+
+    Results are computed in float64 and stored as `dtype`. The same data give the same numbers, bit for bit, on any
+    number of threads.
+
+    Attributes:
+        core: the program.
+        ir: the kernel program that it runs, with all results.
+        backend: "cpu" or "interpret".
+        dtype: the type of the results.
+        threads: how many tiles are computed at a time.
+        progress: if set, called with the numbers of tiles that are done and that there are.
+    """
+
+    def __init__(self, core: Core, system: LimitSystem, backend: str = "cpu", dtype: str = "float64") -> None:
+        check_backend(backend)
+        self.core, self.backend, self.dtype = core, backend, _dtype(dtype)
+        self.ir = lower(system)
+        self.threads = count_threads()
+        self.progress: Callable[[int, int], None] | None = None
+        self._refused = dict(system.refused)
+        self._compiled: dict[tuple[tuple[str, str], ...], Compiled | None] = {}
+        self._errors: dict[tuple[str, str], float] = {}
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{result.kind} of {result.output}" for result in self.ir.results)
+        return f"<Kernel of {self.ir.name}: {kinds}; {self.backend}, {self.dtype}>"
+
+    def __call__(
+        self,
+        x1: Data,
+        x2: Data | None = None,
+        get: str | Sequence[str] = "ntk",
+        *,
+        output: str | None = None,
+        out: Any = None,
+        allow_nonfinite: bool = False,
+    ) -> Any:
+        """Return kernel matrices.
+
+        Args:
+            x1: N1 samples, an array (N1, *shape), or a mapping from input names to such arrays.
+            x2: N2 samples; None means x1, and then the matrix is exactly symmetric (but for "sg_ntk"), and its diagonal
+                is that of the one-sample equations.
+            get: "nngp", "ntk", "sg_ntk", or a tuple of these.
+            output: the name of an output, the first by default.
+            out: arrays (N1, N2) to fill in place, tile by tile: one if `get` is a string, else a mapping or a sequence.
+            allow_nonfinite: let NaN and infinity in the data spread to their own rows and columns, and let results
+                overflow.
+
+        Returns:
+            An array (N1, N2), or a named tuple of them with the fields `get`.
+
+        Raises:
+            DataError: data that do not fit, an unknown kernel or output, `out` that does not fit, or a result that is
+                not finite.
+            LimitError: the kernel that is asked for was refused.
+        """
+        request = self._request(get, output)
+        first = bind(self.core, x1, dtype=np.float64, allow_nonfinite=allow_nonfinite)
+        second = None if x2 is None else bind(self.core, x2, dtype=np.float64, allow_nonfinite=allow_nonfinite)
+        if second is not None:
+            check_pair(first, second, self.core)
+        shape = first.samples, first.samples if second is None else second.samples
+        targets = check_targets(out, request.kinds, shape, self.dtype, single=request.single)
+        for group in _groups(request.kinds, symmetric=second is None):
+            self._fill(request.output, group, first, second, targets, allow_nonfinite)
+        return request.answer([targets[kind] for kind in request.kinds])
+
+    def diag(
+        self, x: Data, get: str | Sequence[str] = "ntk", *, output: str | None = None, allow_nonfinite: bool = False
+    ) -> Any:
+        """Return the diagonals k(x, x), arrays (N,), from the one-sample equations alone: O(N) work.
+
+        Args and errors are those of a call.
+        """
+        request = self._request(get, output)
+        ir = select(self.ir, [(request.output, kind) for kind in request.kinds])
+        binding = bind(self.core, x, dtype=np.float64, allow_nonfinite=allow_nonfinite)
+        run = self._prepare(ir, binding, None)
+        arrays = [_diagonal(run, result, allow_nonfinite).astype(self.dtype) for result in ir.results]
+        return request.answer(arrays)
+
+    @property
+    def source(self) -> str:
+        """The text of the generated code for all results (each call runs the part that it needs)."""
+        return source_text(self.ir, self.backend)
+
+    @property
+    def report(self) -> Report:
+        """What was chosen for every equation, and the errors seen so far."""
+        files = tuple(str(compiled.path) for compiled in self._compiled.values() if compiled is not None)
+        return Report(
+            self.ir.name,
+            self.backend,
+            str(self.dtype),
+            (ROWS, ROWS),
+            self.threads,
+            files,
+            list_choices(self.ir, self._errors),
+        )
+
+    def _request(self, get: str | Sequence[str], output: str | None) -> _Request:
+        kinds = (get,) if isinstance(get, str) else tuple(get)
+        outputs = [entry.name for entry in self.core.outputs]
+        name = outputs[0] if output is None else output
+        if name not in outputs:
+            raise _fail("TP451", f"the program has no output {name!r}", f"its outputs: {', '.join(outputs)}")
+        if not kinds or len(set(kinds)) < len(kinds):
+            raise _fail("TP450", f"get={get!r} does not name one or more kernels, each once", _kinds_hint())
+        for kind in kinds:
+            self._check_kind(name, kind)
+        return _Request(name, kinds, isinstance(get, str))
+
+    def _check_kind(self, output: str, kind: str) -> None:
+        if kind not in KINDS:
+            raise _fail("TP450", f"no kernel is called {kind!r}", _kinds_hint())
+        if any((result.output, result.kind) == (output, kind) for result in self.ir.results):
+            return
+        if (output, kind) in self._refused:
+            raise self._refused[output, kind]
+        raise _fail("TP450", f"the output {output!r} has no {kind}")
+
+    def _prepare(self, ir: KernelIR, first: Binding, second: Binding | None) -> Run:
+        """Return the features of both sides (one object if they are the same), with everything a run needs."""
+        parameters = values_of_parameters(ir, first)
+        numerics = Numerics(ir.functions, parameters)
+        left = prepare_features(self.core, ir, first, parameters, numerics)
+        right = left if second is None else prepare_features(self.core, ir, second, parameters, numerics)
+        self._remember("sample", numerics)
+        return Run(ir, left, right, parameters, Numerics(ir.functions, parameters))
+
+    def _remember(self, program: str, numerics: Numerics) -> None:
+        for name, error in numerics.errors.items():
+            self._errors[program, name] = max(error, self._errors.get((program, name), 0.0))
+
+    def _compile(self, ir: KernelIR) -> Compiled | None:
+        key = tuple((result.output, result.kind) for result in ir.results)
+        if key not in self._compiled:
+            self._compiled[key] = compile_source(ir, self.backend)
+        return self._compiled[key]
+
+    def _fill(
+        self,
+        output: str,
+        kinds: tuple[str, ...],
+        first: Binding,
+        second: Binding | None,
+        targets: Targets,
+        allow_nonfinite: bool,
+    ) -> None:
+        """Compute the kernels `kinds`, symmetric ones all or none of them, and write them to their targets."""
+        ir = select(self.ir, [(output, kind) for kind in kinds])
+        run = self._prepare(ir, first, second)
+        block = prepare(run, self._compile(ir))
+        upper = second is None and kinds[0] in _SYMMETRIC
+        diagonals = [] if second is not None else [_diagonal(run, result, allow_nonfinite) for result in ir.results]
+        writer = _TileWriter(run, block, [targets[kind] for kind in kinds], diagonals, upper, allow_nonfinite)
+        tiles = schedule(run.left.count, run.right.count, upper=upper)
+        run_tiles(tiles, _counted(writer.compute, self.progress, len(tiles)), self.threads)
+        self._remember("pair", run.numerics)
+
+
+@dataclass(frozen=True, slots=True)
+class _TileWriter:
+    """Computes tiles and writes them where they belong: the one matrix is filled, nothing else is kept."""
+
+    run: Run
+    block: Block
+    targets: list[npt.NDArray[Any]]
+    diagonals: list[Array]
+    upper: bool
+    allow_nonfinite: bool
+
+    def compute(self, tile: Tile) -> None:
+        """Compute one tile and write it."""
+        values = self.block(tile)
+        for number, target in enumerate(self.targets):
+            self._write(tile, values[number], target, number)
+
+    def _write(self, tile: Tile, values: Array, target: npt.NDArray[Any], number: int) -> None:
+        if self.diagonals and tile.is_diagonal:
+            values = _with_diagonal(values, self.diagonals[number][tile.rows], mirror=self.upper)
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = values.astype(target.dtype, copy=False)
+        if not self.allow_nonfinite and not np.isfinite(cast).all():
+            row, column = (int(place) for place in np.argwhere(~np.isfinite(cast))[0])
+            raise describe_overflow(self.run, tile.rows.start + row, tile.columns.start + column, target.dtype)
+        target[tile.rows, tile.columns] = cast
+        if self.upper and not tile.is_diagonal:
+            target[tile.columns, tile.rows] = cast.T
+
+
+def _with_diagonal(values: Array, diagonal: Array, *, mirror: bool) -> Array:
+    """Return a square block with another diagonal, its upper triangle mirrored to the lower on request."""
+    square = np.triu(values) + np.triu(values, 1).T if mirror else values.copy()
+    np.fill_diagonal(square, diagonal)
+    return square
+
+
+def _counted(
+    compute: Callable[[Tile], None], progress: Callable[[int, int], None] | None, total: int
+) -> Callable[[Tile], None]:
+    """Return `compute` that tells `progress` after every tile."""
+    if progress is None:
+        return compute
+    done: list[Tile] = []
+
+    def compute_and_tell(tile: Tile) -> None:
+        compute(tile)
+        done.append(tile)
+        progress(len(done), total)
+
+    return compute_and_tell
+
+
+def _groups(kinds: tuple[str, ...], *, symmetric: bool) -> Iterator[tuple[str, ...]]:
+    """Yield the kinds that are computed together: where x2 = x1, symmetric ones apart from the others."""
+    if not symmetric:
+        yield kinds
+        return
+    for group in (
+        tuple(kind for kind in kinds if kind in _SYMMETRIC),
+        tuple(kind for kind in kinds if kind not in _SYMMETRIC),
+    ):
+        if group:
+            yield group
+
+
+def _diagonal(run: Run, result: Result, allow_nonfinite: bool) -> Array:
+    diagonal = interpret_diagonal(run.ir, result, run.left.samples, run.parameters)
+    if not allow_nonfinite and not np.isfinite(diagonal).all():
+        row = int(np.argmin(np.isfinite(diagonal)))
+        raise describe_overflow(run, row, row, diagonal.dtype)
+    return diagonal
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    for known in (np.float32, np.float64):
+        if dtype in (known, known.__name__, np.dtype(known)):
+            return np.dtype(known)
+    raise _fail("TP452", f"a kernel cannot be stored as {dtype!r}", "dtype is float32 or float64")
+
+
+def _kinds_hint() -> str:
+    return f"get is one of {', '.join(KINDS)}, or a tuple of them"
+
+
+def _fail(code: str, message: str, hint: str | None = None) -> DataError:
+    return DataError(Diagnostic(code, message, hint=hint))

@@ -1,0 +1,86 @@
+"""The special functions of the limit for compiled code, one scalar function each.
+
+They are compiled without any fast-math flag (explicitly: callees inherit what they do not say), so that the products
+and sums whose rounding errors are computed here are never contracted into others: q₁q₂ − c² must come out right when
+it is 1e-16 of its terms.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit, types
+from numba.extending import intrinsic
+
+__all__ = ["angle", "atan2", "damped_cosh", "damped_exp", "damped_sinh", "det", "expm1", "fma", "sign", "support"]
+
+
+@intrinsic
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a·b + c, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+@njit(error_model="numpy", fastmath=False)
+def det(q1: float, q2: float, c: float) -> float:
+    """Return q₁q₂ − c² ≥ 0, from exact products."""
+    product, square = q1 * q2, c * c
+    low = fma(q1, q2, -product) - fma(c, c, -square)
+    difference = (product - square) + (low if abs(low) < math.inf else 0.0)
+    return 0.0 if difference < 0.0 else difference
+
+
+@njit(error_model="numpy", fastmath=False)
+def angle(q1: float, q2: float, c: float) -> float:
+    """Return arccos(c / √(q₁q₂)) = atan2(√(q₁q₂ − c²), c), π/2 if both vanish."""
+    root = math.sqrt(det(q1, q2, c))
+    return 0.5 * math.pi if root == 0.0 and c == 0.0 else math.atan2(root, c)
+
+
+@njit(error_model="numpy", fastmath=False)
+def support(q: float) -> float:
+    """Return 1 where q > 0, 0 where q = 0."""
+    return 1.0 if q > 0.0 else 0.0 * q
+
+
+@njit(error_model="numpy", fastmath=False)
+def expm1(x: float) -> float:
+    """Return exp(x) − 1 without cancellation near 0."""
+    return math.expm1(x)
+
+
+@njit(error_model="numpy", fastmath=False)
+def atan2(y: float, x: float) -> float:
+    """Return the angle of the point (x, y), 0 at the origin."""
+    return math.atan2(y, x)
+
+
+@njit(error_model="numpy", fastmath=False)
+def damped_sinh(q1: float, q2: float, c: float, s: float) -> float:
+    """Return exp(−s(q₁ + q₂)/2) sinh(s c), for |c| ≤ √(q₁q₂)."""
+    size = abs(c)
+    return -0.5 * sign(c) * math.exp(-0.5 * s * ((q1 - size) + (q2 - size))) * math.expm1(-2.0 * s * size)
+
+
+@njit(error_model="numpy", fastmath=False)
+def damped_cosh(q1: float, q2: float, c: float, s: float) -> float:
+    """Return exp(−s(q₁ + q₂)/2) cosh(s c), for |c| ≤ √(q₁q₂)."""
+    size = abs(c)
+    return 0.5 * math.exp(-0.5 * s * ((q1 - size) + (q2 - size))) * (1.0 + math.exp(-2.0 * s * size))
+
+
+@njit(error_model="numpy", fastmath=False)
+def damped_exp(q1: float, q2: float, c: float, s: float) -> float:
+    """Return exp(−s((q₁ − c) + (q₂ − c))/2), for |c| ≤ √(q₁q₂)."""
+    return math.exp(-0.5 * s * ((q1 - c) + (q2 - c)))
+
+
+@njit(error_model="numpy", fastmath=False)
+def sign(x: float) -> float:
+    """Return −1, 0 or 1, NaN for NaN."""
+    return math.copysign(1.0, x) if abs(x) > 0.0 else 0.0 * x

@@ -1,0 +1,87 @@
+"""What a kernel chose to do, and the errors that it saw while doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tensorprog.kernel.ir import KernelIR, Statement, expectations, lets
+
+__all__ = ["Choice", "Report", "list_choices"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How one quantity is computed: by the rule of its equation, in closed form or numerically.
+
+    `error` is the largest error estimate so far, relative to √(E φ² · E ψ²): None for closed forms, and as long as
+    nothing has been computed.
+    """
+
+    quantity: str
+    program: str
+    rule: str
+    line: int
+    numerical: bool
+    error: float | None
+
+    def __str__(self) -> str:
+        return f"{self.quantity} ({self.program}, line {self.line}): {self.rule}; {self._method()}"
+
+    def _method(self) -> str:
+        if not self.numerical:
+            return "closed form"
+        return "numerical" if self.error is None else f"numerical, error ≤ {self.error:.1e}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The choices of a compiled kernel. `files` are the cache files of the sources loaded so far."""
+
+    program: str
+    backend: str
+    dtype: str
+    tile: tuple[int, int]
+    threads: int
+    files: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+    @property
+    def error(self) -> float:
+        """The largest error of a numerical expectation seen so far, 0 if there was none."""
+        return max((choice.error or 0.0 for choice in self.choices), default=0.0)
+
+    def __str__(self) -> str:
+        lines = [
+            f"kernel of {self.program}: backend {self.backend}, {self.dtype}, "
+            f"tiles {self.tile[0]} × {self.tile[1]}, {self.threads} thread{'s' if self.threads != 1 else ''}",
+            *(f"source {file}" for file in self.files),
+            *(str(choice) for choice in self.choices),
+        ]
+        return "\n".join(lines)
+
+
+def list_choices(ir: KernelIR, errors: Mapping[tuple[str, str], float]) -> tuple[Choice, ...]:
+    """Return a choice for every equation; `errors` are keyed by program ("sample" or "pair") and definition."""
+    return (*_choices(ir.sample, "sample", errors), *_choices(ir.pair, "pair", errors))
+
+
+def _choices(
+    statements: tuple[Statement, ...], program: str, errors: Mapping[tuple[str, str], float]
+) -> Iterator[Choice]:
+    numerical: dict[str, list[str]] = {}
+    for let, _ in expectations(statements):
+        numerical.setdefault(_owner(let.name), []).append(let.name)
+    seen: set[str] = set()
+    for let in lets(statements):
+        if let.note is None or let.name.startswith("%") or let.name in seen:
+            continue
+        seen.add(let.name)
+        known = [errors[program, name] for name in numerical.get(let.name, ()) if (program, name) in errors]
+        error = max(known, default=None)
+        yield Choice(let.name, program, let.note.rule, let.note.line, let.name in numerical, error)
+
+
+def _owner(name: str) -> str:
+    """Return the quantity whose equation a definition belongs to: `%K_h.1` is a part of `K_h`."""
+    return name[1:].rpartition(".")[0] if name.startswith("%") else name

@@ -1,0 +1,67 @@
+"""The schedule: tiles of a fixed shape, computed by a pool of threads, each written where no other writes.
+
+The shape does not depend on the number of threads, and neither does anything inside a tile, so the result is the same
+bit for bit whoever computes which tile. A symmetric matrix has only the tiles of its upper triangle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+__all__ = ["ROWS", "Tile", "count_threads", "run_tiles", "schedule"]
+
+ROWS = 256
+"""The number of rows, and of columns, of a tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A block of the matrix."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether the rows are the columns (of a symmetric matrix)."""
+        return self.rows == self.columns
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + ROWS, count)) for start in range(0, count, ROWS))
+
+
+def schedule(rows: int, columns: int, *, upper: bool) -> tuple[Tile, ...]:
+    """Return the tiles of a matrix, row by row, only those that touch the upper triangle if `upper`."""
+    return tuple(
+        Tile(row, column)
+        for row in _pieces(rows)
+        for column in _pieces(columns)
+        if not upper or row.start <= column.start
+    )
+
+
+def count_threads() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_tiles(tiles: tuple[Tile, ...], compute: Callable[[Tile], None], threads: int) -> None:
+    """Compute every tile; the first error ends the run and is raised."""
+    if threads == 1 or len(tiles) == 1:
+        for tile in tiles:
+            compute(tile)
+        return
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        futures = [pool.submit(compute, tile) for tile in tiles]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

@@ -1,0 +1,1 @@
+"""Verification: the limit against sampled networks of finite width."""

@@ -1,0 +1,86 @@
+"""The interpreter against textbook formulas and mpmath."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from tensorprog.dual.numeric import SPECIALS
+from tensorprog.kernel.expectation import Numerics
+from tensorprog.kernel.interpret import Samples, interpret_diagonal, interpret_pair, interpret_sample
+from tensorprog.kernel.ir import KernelIR
+from tensorprog.kernel.lower import lower
+from tests.kernel.systems import data, relu_deep, relu_kernels, relu_mlp, tanh_deep
+
+
+def _samples(ir: KernelIR, x: Any) -> tuple[Samples, dict[str, float]]:
+    parameters = {**ir.constants, "d": float(x.shape[1])}
+    inputs = {"G_x": np.sum(x * x, axis=1)}
+    return interpret_sample(ir, inputs, len(x), parameters, Numerics(ir.functions, parameters)), parameters
+
+
+def _kernels(ir: KernelIR, x1: Any, x2: Any) -> tuple[Any, Numerics]:
+    left, parameters = _samples(ir, x1)
+    right, _ = _samples(ir, x2)
+    numerics = Numerics(ir.functions, parameters)
+    return interpret_pair(ir, {"G_x": x1 @ x2.T}, left, right, parameters, numerics), numerics
+
+
+@pytest.mark.parametrize(("system", "layers"), [(relu_mlp(), 2), (relu_deep(2), 2), (relu_deep(7), 7)])
+def test_relu_networks_have_the_textbook_kernels(system: Any, layers: int) -> None:
+    x1, x2 = data(6), data(5, seed=1)
+    found, _ = _kernels(lower(system), x1, x2)
+    np.testing.assert_allclose(found, relu_kernels(x1, x2, layers), rtol=1e-12)
+
+
+def test_diagonals_come_from_the_one_sample_program() -> None:
+    ir, x = lower(relu_deep(4)), data(6)
+    samples, parameters = _samples(ir, x)
+    for result, kernel in zip(ir.results, relu_kernels(x, x, 4), strict=True):
+        diagonal = interpret_diagonal(ir, result, samples, parameters)
+        np.testing.assert_allclose(diagonal, np.diag(kernel), rtol=1e-6)  # arccos near 1 limits the textbook formula
+
+
+def test_a_zero_sample_gives_no_nan() -> None:
+    x = np.concatenate([np.zeros((1, 5)), data(2)])
+    found, _ = _kernels(lower(relu_deep(3, sb2=0.0)), x, x)
+    assert np.isfinite(found).all()
+    assert np.all(found[:, 0] == 0)
+
+
+def _tanh_pair(q1: float, q2: float, c: float) -> Any:
+    """E[tanh u tanh v] with mpmath, in the Cholesky coordinates of the law."""
+    s1, r = mpmath.sqrt(q1), c / mpmath.sqrt(q1)
+    s2 = mpmath.sqrt(q2 - r * r)
+
+    def inner(z: Any) -> Any:
+        f = mpmath.quad(lambda y: mpmath.npdf(y) * mpmath.tanh(r * z + s2 * y), [-9, -3, 0, 3, 9])
+        return mpmath.npdf(z) * mpmath.tanh(s1 * z) * f
+
+    return mpmath.quad(inner, [-9, -3, 0, 3, 9])
+
+
+def test_numerical_expectations_agree_with_mpmath() -> None:
+    x1, x2 = data(2), data(2, seed=3)
+    found, numerics = _kernels(lower(tanh_deep(1)), x1, x2)
+    q1, q2 = (1.5 * np.sum(x * x, axis=1) / 5 for x in (x1, x2))
+    for i in range(2):
+        for j in range(2):
+            expected = float(_tanh_pair(q1[i], q2[j], 1.5 * float(x1[i] @ x2[j]) / 5))
+            assert found[0, i, j] == pytest.approx(expected, abs=1e-9)
+    assert 0 < max(numerics.errors.values()) < 1e-9
+
+
+def test_series_and_quadrature_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    x1, x2 = data(8), data(7, seed=1)
+    by_series, _ = _kernels(lower(tanh_deep(2)), x1, x2)
+    monkeypatch.setattr("tensorprog.kernel.expectation.TOLERANCE", -1.0)
+    by_quadrature, _ = _kernels(lower(tanh_deep(2)), x1, x2)
+    np.testing.assert_allclose(by_series, by_quadrature, rtol=0, atol=1e-9)
+
+
+def test_the_special_functions_are_there() -> None:
+    assert all(callable(value) for value in SPECIALS.values())
