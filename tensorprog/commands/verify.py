@@ -22,18 +22,18 @@ from tensorprog.commands.options import (
 )
 from tensorprog.commands.progress import progress_bar
 from tensorprog.commands.reporting import CHECK_FAILED, answer, reports_errors, written_whole
-from tensorprog.commands.sizes import check_sizes, draw_samples
+from tensorprog.commands.sizes import check_sizes
 from tensorprog.program import Program
 
 __all__ = ["command"]
 
-DRAWN, TAKEN = 3, 8
+TAKEN = 8
 
 
 @click.command("verify")
 @PROGRAM
 @click.option(
-    "--data", "data_file", type=InputFile(), help=f"Samples; the first {TAKEN} are used. [default: {DRAWN} drawn]"
+    "--data", "data_file", type=InputFile(), help=f"Samples; the first {TAKEN} are used. [default: three are drawn]"
 )
 @click.option(
     "--widths",
@@ -64,25 +64,25 @@ def command(
     """
     net = tp.load(file, **settings)
     data = _samples(net, data_file, label, sizes)
-    with progress_bar("sampling networks"):
-        verification = net.verify(data, widths=widths, samples=samples, seed=0)
+    with progress_bar("sampling networks") as advance:
+        verification = net.verify(data, widths=widths, samples=samples, seed=0, sizes=sizes, progress=advance)
     if plot is not None:
         with written_whole(plot) as part:
             verification.plot(part)
     if as_json:
-        answer({"passed": bool(verification.passed), "text": str(verification)})
+        answer(verification.to_dict())
     else:
-        click.echo(str(verification))
+        click.echo(str(verification).rstrip("\n"))
     if not verification.passed:
         click.get_current_context().exit(CHECK_FAILED)
 
 
 def _samples(net: Program, data_file: Path | None, label: str | None, sizes: dict[str, int]) -> Any:
-    """Return the samples of a file, or else a few that are drawn, by input name."""
+    """Return the first samples of a file, or None if there is no file."""
     core = net.core()
     check_sizes(core, sizes)
     if data_file is None:
-        return draw_samples(core, sizes, DRAWN)
+        return None
     data = read_data(data_file, label).data
     check_sizes(core, sizes, data)
     return take_rows(data, TAKEN)

@@ -10,7 +10,7 @@ from tensorprog.core.lower import lower_statement, lower_term
 from tensorprog.core.names import declare, resolve_axes
 from tensorprog.core.numbers import check_ratio, check_variance
 from tensorprog.core.scope import AxisName, Broken, Constant, Kind, ParameterName, VariableName, enclosing
-from tensorprog.core.shapes import Value, describe
+from tensorprog.core.shapes import Value
 from tensorprog.core.sizes import SizeError, normal
 from tensorprog.nonlin.expression import Expr, Number, Position, Symbol, apply, symbols, walk
 from tensorprog.syntax.tree import AxisDecl, InputDecl, ParamDecl, Term, UseDecl, WidthDecl
@@ -144,6 +144,7 @@ def _(statement: ParamDecl, builder: Builder) -> None:
     if any(scope.kind is Kind.SCAN for scope in enclosing(builder.scope)) or len(builder.rolled) < len(builder.running):
         message = f"the parameter `{statement.name.name}` in a scan"
         builder.report(Code.SCAN_BODY, message, statement.name.span, "declare it before the scan: all steps share it")
+        declare(builder, statement.name, Broken(statement.name.span))
         return
     builder.count_statement(statement.span)
     made = _parameter(builder, statement)
@@ -185,7 +186,7 @@ def _number(builder: Builder, term: Term, axes: tuple[str, ...], what: str) -> E
     if value is None:
         return None
     if value.operands or value.dimension is not None:
-        message = f"the {what} is not a number: it is {describe(value)}"
+        message = f"the {what} is not a number: a variable enters it"
         hint = "it is made of numbers, hyperparameters, widths and sizes"
         builder.report(Code.NOT_A_NUMBER, message, term.span, hint)
         return None

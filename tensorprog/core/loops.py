@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tensorprog.core.builder import Builder, Level, Loops, Unroll
 from tensorprog.core.codes import Code
 from tensorprog.core.integers import known_integer
-from tensorprog.core.ir import Axis, Carry
+from tensorprog.core.ir import Axis, Carry, Type
 from tensorprog.core.lower import lower_statement
 from tensorprog.core.names import as_variable, assign, declare, resolve
 from tensorprog.core.scope import (
@@ -120,10 +121,22 @@ def _carries(builder: Builder, scope: Scope, axis: str) -> Iterator[Carry]:
         after = as_variable(builder, name, binding) if binding is not None else None
         if after is None:
             continue
-        same = (after.own, after.implicit) == (before.own, before.implicit)
-        if after.name == before.name or not same or builder.types[after.name] != builder.types[before.name]:
+        if (after.own, set(after.implicit)) != (before.own, set(before.implicit)) or after.name == before.name:
+            raise Unroll(axis)
+        after = _in_order(builder, name, after, builder.types[before.name])
+        if builder.types[after.name] != builder.types[before.name]:
             raise Unroll(axis)
         yield Carry(before.name, after.name, initial, span=after.span)
+
+
+def _in_order(builder: Builder, name: str, variable: VariableName, kind: Type) -> VariableName:
+    """Return a variable with its axes in the order of `kind`, a copy if it has another."""
+    here = builder.types[variable.name]
+    if here.axes == kind.axes or set(here.axes) != set(kind.axes) or here.dimension != kind.dimension:
+        return variable
+    target = builder.fresh(builder.qualified(name))
+    builder.finish(builder.leaf(variable.name), target, kind, variable.span)
+    return replace(variable, name=target)
 
 
 def _export(builder: Builder, scope: Scope, axis: str, last: int) -> None:

@@ -99,7 +99,7 @@ def _report_unknown(builder: Builder, name: str, span: Span) -> None:
     if name in builder.root.names:
         message = f"`{name}` is not visible in a block or an `fn`"
         hint = "these see what the program declares, not its variables: pass it as an argument"
-    elif name in builder.later and builder.later[name].line >= span.line:
+    elif name in builder.later and builder.later[name].source is span.source and builder.later[name].line >= span.line:
         message = f"`{name}` is used before it is defined"
         hint = f"it is defined in line {builder.later[name].line}"
     builder.report(code, message, span, hint)

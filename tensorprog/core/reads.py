@@ -14,7 +14,7 @@ from tensorprog.core.scope import ParameterName, StateName, VariableName, enclos
 from tensorprog.core.shapes import Value, print_size, union
 from tensorprog.core.sizes import SizeError, affine
 from tensorprog.errors import Span
-from tensorprog.nonlin.expression import Number
+from tensorprog.nonlin.expression import Number, Position, walk
 from tensorprog.syntax.tree import Term
 
 __all__ = ["load", "read_state", "read_variable", "weight"]
@@ -33,8 +33,16 @@ def _affine(builder: Builder, term: Term) -> Affine | None:
     except ZeroDivisionError:
         builder.report(Code.ZERO_DIVISION, "division by zero", term.span, "the divisor is the constant 0")
     except SizeError as error:
+        _unroll_if_looping(builder, value)
         builder.report(Code.NOT_AFFINE, f"an index that is not affine: {error}", term.span, hint)
     return None
+
+
+def _unroll_if_looping(builder: Builder, value: Value) -> None:
+    """Unroll the loop whose variable enters an index that is not affine as long as it is a variable."""
+    for node in walk(value.expr):
+        if isinstance(node, Position) and node.axis in builder.rolled:
+            raise Unroll(node.axis)
 
 
 def _indices(
@@ -46,9 +54,8 @@ def _indices(
         if not own:
             message, hint = f"`{name}` has no axes to index", f"read it as `{name}`"
         else:
-            message = (
-                f"`{name}` has {len(own)} {'axis' if len(own) == 1 else 'axes'}, but is read with {len(terms)} indices"
-            )
+            axes, given = "axis" if len(own) == 1 else "axes", "index" if len(terms) == 1 else "indices"
+            message = f"`{name}` has {len(own)} {axes}, but is read with {len(terms)} {given}"
             hint = f"read it as `{name}[{', '.join(own)}]`"
         builder.report(Code.INDEX_COUNT, message, span, hint)
         return None

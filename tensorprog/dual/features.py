@@ -11,15 +11,18 @@ import numpy.typing as npt
 
 from tensorprog.nonlin.base import primitive
 from tensorprog.nonlin.evaluate import evaluate
-from tensorprog.nonlin.expression import Apply, Expr, operands, walk
+from tensorprog.nonlin.expression import Apply, Expr, Number, operands, walk
 from tensorprog.nonlin.simplify import expand, inline
 
 __all__ = ["Features", "find_features", "function"]
 
 Array = npt.NDArray[np.float64]
+Function = Callable[[Array], Array]
 
-_GRID = np.sinh(np.linspace(-18.0, 18.0, 3601))  # where roots of arguments that are not affine are looked for
-_BISECTIONS = 80
+_HALF_GRID = np.sinh(np.linspace(0.01, 18.0, 1800))
+_GRID = np.concatenate([-_HALF_GRID[::-1], [0.0], _HALF_GRID])  # where roots and minima are looked for
+_DISTANCES = np.ldexp(1.0, np.arange(-120, 121)) ** 0.25  # candidates for the width of a bend
+_STEPS = 80  # of a bisection or a trisection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Features:
     frequency: float
 
 
-def function(f: Expr, symbols: Mapping[str, Any]) -> Callable[[Array], Array]:
+def function(f: Expr, symbols: Mapping[str, Any]) -> Function:
     """Return f as a function of arrays."""
 
     def value(u: Array) -> Array:
@@ -47,16 +50,13 @@ def find_features(f: Expr, symbols: Mapping[str, Any]) -> Features:
     bends: list[tuple[float, float]] = []
     frequency = 0.0
     for node in _distinct_nodes(f):
-        record = primitive(node.function)
         argument = function(node.args[0], symbols)
         if node.function in ("sin", "cos"):
             frequency = max(frequency, float(np.abs(np.diff(argument(np.array([0.0, 1.0]))))[0]))
-        for kink in record.kinks:
-            kinks += [root for root, _ in _roots(argument, kink)]
-        for centre in record.centres:
-            bends += [(root, 1 / abs(slope)) for root, slope in _roots(argument, centre) if slope]
+        kinks += [root for kink in primitive(node.function).kinks for root in _roots(argument, kink)]
+        bends += _bends(node, symbols)
     unique = sorted(set(bends))
-    centres, widths = np.array([root for root, _ in unique]), np.array([width for _, width in unique])
+    centres, widths = np.array([place for place, _ in unique]), np.array([width for _, width in unique])
     return Features(np.array(sorted(set(kinks))), centres, widths, frequency)
 
 
@@ -64,36 +64,99 @@ def _distinct_nodes(f: Expr) -> Iterator[Apply]:
     """Yield the functions of the variable that occur in f, with min, max and their like written out."""
     seen: set[Expr] = set()
     for node in walk(expand(inline(f))):
-        if isinstance(node, Apply) and node not in seen and operands(node.args[0]):
+        if isinstance(node, Apply) and node not in seen and operands(node):
             seen.add(node)
             yield node
 
 
-def _roots(argument: Callable[[Array], Array], target: float) -> list[tuple[float, float]]:
-    """Return where the argument takes the value, and its slope there."""
+def _bends(node: Apply, symbols: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return the places about which a function bends, and on what scale of the variable."""
+    argument = function(node.args[1 if node.function == "div" else 0], symbols)
+    bends = []
+    for centre in primitive(node.function).centres:
+        away = _shifted(argument, centre)
+        bends += [(root, _reach(away, root, 1.0)) for root in _roots(argument, centre)]
+    if _singular_at_zero(node):
+        size = _absolute(argument)
+        bends += [(place, _reach(size, place, 2 * _at(size, place))) for place in _minima(size)]
+    if node.function == "exp" and _affine(argument, 0.0) is None:
+        depth = _negated(argument)
+        bends += [(place, _reach(_shifted(depth, _at(depth, place)), place, 1.0)) for place in _minima(depth)]
+    return bends
+
+
+def _singular_at_zero(node: Apply) -> bool:
+    """Return whether the function has a singularity where its argument (the denominator) vanishes."""
+    if node.function == "pow":
+        exponent = node.args[1]
+        return not isinstance(exponent, Number) or exponent.value < 0 or exponent.value != int(exponent.value)
+    return node.function in ("sqrt", "log") or (node.function == "div" and bool(operands(node.args[1])))
+
+
+def _shifted(argument: Function, target: float) -> Function:
+    return lambda u: np.abs(argument(u) - target)
+
+
+def _absolute(argument: Function) -> Function:
+    return lambda u: np.abs(argument(u))
+
+
+def _negated(argument: Function) -> Function:
+    return lambda u: -argument(u)
+
+
+def _at(argument: Function, place: float) -> float:
+    return float(argument(np.array([place]))[0])
+
+
+def _reach(size: Function, place: float, level: float) -> float:
+    """Return the least distance from a place at which a function reaches a level."""
+    reached = np.maximum(size(place - _DISTANCES), size(place + _DISTANCES)) >= level
+    return float(_DISTANCES[np.argmax(reached)]) if reached.any() else float(_DISTANCES[-1])
+
+
+def _affine(argument: Function, target: float) -> tuple[float, float] | None:
+    """Return value and slope of argument − target at zero if it is affine."""
     probe = argument(np.array([0.0, 1.0, 2.0, -3.0])) - target
     slope = probe[1] - probe[0]
-    if abs(probe[2] - probe[0] - 2 * slope) + abs(probe[3] - probe[0] + 3 * slope) <= 1e-12 * np.abs(probe).max():
-        return [(float(-probe[0] / slope), float(slope))] if slope else []
+    residue = abs(probe[2] - probe[0] - 2 * slope) + abs(probe[3] - probe[0] + 3 * slope)
+    return (float(probe[0]), float(slope)) if residue <= 1e-12 * np.abs(probe).max() else None
+
+
+def _roots(argument: Function, target: float) -> list[float]:
+    """Return where the argument takes the value."""
+    affine = _affine(argument, target)
+    if affine is not None:
+        return [-affine[0] / affine[1]] if affine[1] else []
     values = argument(_GRID) - target
     exact = [float(root) for root in _GRID[values == 0]]
     crossings = np.flatnonzero(values[:-1] * values[1:] < 0)
-    roots = exact + [_bisect(argument, target, _GRID[i], _GRID[i + 1]) for i in crossings]
-    return [(root, _slope(argument, root)) for root in roots]
+    return exact + [_bisect(argument, target, float(_GRID[i]), float(_GRID[i + 1])) for i in crossings]
 
 
-def _bisect(argument: Callable[[Array], Array], target: float, low: float, high: float) -> float:
-    sign = float(np.sign(argument(np.array([low])) - target)[0])
-    for _ in range(_BISECTIONS):
+def _bisect(argument: Function, target: float, low: float, high: float) -> float:
+    sign = np.sign(_at(argument, low) - target)
+    for _ in range(_STEPS):
         middle = 0.5 * (low + high)
-        if sign * (float(argument(np.array([middle]))[0]) - target) > 0:
+        if sign * (_at(argument, middle) - target) > 0:
             low = middle
         else:
             high = middle
     return 0.5 * (low + high)
 
 
-def _slope(argument: Callable[[Array], Array], root: float) -> float:
-    step = 1e-5 * max(1.0, abs(root))
-    values = argument(np.array([root - step, root + step]))
-    return float(values[1] - values[0]) / (2 * step)
+def _minima(size: Function) -> list[float]:
+    """Return the local minima of a function."""
+    values = size(_GRID)
+    inner = (values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:])
+    return [_trisect(size, float(_GRID[i]), float(_GRID[i + 2])) for i in np.flatnonzero(inner)]
+
+
+def _trisect(size: Function, low: float, high: float) -> float:
+    for _ in range(_STEPS):
+        third = (high - low) / 3
+        if _at(size, low + third) < _at(size, high - third):
+            high -= third
+        else:
+            low += third
+    return 0.5 * (low + high)

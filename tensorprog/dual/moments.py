@@ -19,7 +19,7 @@ from tensorprog.dual.law import Law
 from tensorprog.dual.normal_form import ONE, Erf, Factor, One, Quad, Sin, Step
 from tensorprog.dual.special import Atan2, DampedCosh, DampedExp, DampedSinh
 
-__all__ = ["NoClosedForm", "product_moment"]
+__all__ = ["NoClosedForm", "product_moment", "shift", "shifted_moment"]
 
 ZERO = sp.Integer(0)
 Recursion = Callable[[int, Factor, int, Factor], sp.Expr]
@@ -210,10 +210,10 @@ def shifted_moment(j: int, left: Factor, k: int, right: Factor, means: tuple[sp.
     m1, m2 = means
     moved = shift(left, m1), shift(right, m2)
     total = ZERO
-    for i in range(j + 1 if m1 != 0 else 1):
-        for l in range(k + 1 if m2 != 0 else 1):
-            weight = sp.binomial(j, i) * m1**i * sp.binomial(k, l) * m2**l
-            total += weight * product_moment(j - i, moved[0], k - l, moved[1], law)
+    for lost in range(j + 1 if m1 != 0 else 1):
+        for gone in range(k + 1 if m2 != 0 else 1):
+            weight = sp.binomial(j, lost) * m1**lost * sp.binomial(k, gone) * m2**gone
+            total += weight * product_moment(j - lost, moved[0], k - gone, moved[1], law)
     return total
 
 

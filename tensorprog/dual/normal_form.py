@@ -9,7 +9,7 @@ a sum. A function that is not has no normal form (None), and its expectations ar
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from tensorprog.nonlin.traverse import fold
 
 __all__ = ["ONE", "Erf", "Factor", "Form", "One", "Quad", "Sin", "Step", "Term", "normal_form"]
 
-_LARGEST_POWER = 24
+_LARGEST_POWER = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ def _gauss(argument: Form) -> Form | None:
     return (Term(sp.Integer(1), 0, Quad(a**2, -2 * a * b, -(b**2))),)
 
 
-_COMBINATIONS = {
+_COMBINATIONS: Mapping[str, Callable[..., Form | None]] = {
     "add": _add,
     "sub": lambda left, right: _add(left, _scale(right, sp.Integer(-1))),
     "mul": _multiply,
@@ -270,4 +270,11 @@ _COMBINATIONS = {
     "pow": _power,
     "neg": lambda form: _scale(form, sp.Integer(-1)),
 }
-_FAMILIES = {"step": _step, "erf": _erf, "sin": _sin, "cos": _cos, "exp": _exp, "gauss": _gauss}
+_FAMILIES: Mapping[str, Callable[[Form], Form | None]] = {
+    "step": _step,
+    "erf": _erf,
+    "sin": _sin,
+    "cos": _cos,
+    "exp": _exp,
+    "gauss": _gauss,
+}

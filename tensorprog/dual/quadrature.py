@@ -63,12 +63,12 @@ def point_quadrature(f: Expr, m: Any, q: Any, symbols: Mapping[str, Any]) -> tup
 def pair_quadrature(
     phi: Expr, psi: Expr, m1: Any, m2: Any, q1: Any, q2: Any, c: Any, symbols: Mapping[str, Any]
 ) -> tuple[Array, Array]:
-    """Return E[φ(u) ψ(v)], (u, v) ~ N((m1, m2), [[q1, c], [c, q2]]), and an estimate of its error, for arrays of laws."""
+    """Return E[φ(u) ψ(v)] and an estimate of its error, for arrays of laws (u, v) ~ N((m1, m2), [[q1, c], [c, q2]])."""
     arrays = np.broadcast_arrays(*(np.asarray(entry, np.float64) for entry in (m1, m2, q1, q2, c)))
     first = function(phi, symbols), find_features(phi, symbols)
     second = function(psi, symbols), find_features(psi, symbols)
     rows = [array.ravel() for array in arrays]
-    blocks = [_pair(first, second, *(row[part] for row in rows)) for part in _parts(rows[0].size, 32)]
+    blocks = [_pair(first, second, *(row[part] for row in rows)) for part in _parts(rows[0].size, 64)]
     return _assembled(blocks, arrays[0].shape)
 
 
@@ -181,7 +181,7 @@ def _pair(
     edges = _edges(_marks(first[1], m1, s1, _PANEL).joined(_seen_through(second[1], m2, s2, rho, rest)), _REACH)
     law = _Conditional(m1, s1, m2, s2, rho, rest)
     fine, coarse = (_pair_sum(first[0], second, law, edges, order) for order in (_FINE, _COARSE))
-    outside = _outside(lambda u: first[0](u), m1, s1) * (np.abs(second[0](m2)) + np.abs(second[0](m2 + s2)))
+    outside = _outside(first[0], m1, s1) * (np.abs(second[0](m2)) + np.abs(second[0](m2 + s2)))
     return fine, np.abs(fine - coarse) + outside
 
 

@@ -62,7 +62,7 @@ class Support(sp.Function):
     @classmethod
     def eval(cls, q: sp.Expr) -> sp.Expr | None:
         """Return the value for a number."""
-        return sp.Integer(int(q > 0)) if q.is_number else None
+        return sp.Integer(1 if q.is_positive else 0) if q.is_number else None
 
 
 class Expm1(sp.Function):

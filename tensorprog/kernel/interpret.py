@@ -37,7 +37,7 @@ from tensorprog.kernel.ir import (
 )
 from tensorprog.kernel.storage import find_histories
 
-__all__ = ["NUMPY", "Observer", "Samples", "interpret_diagonal", "interpret_pair", "interpret_sample"]
+__all__ = ["NUMPY", "Observer", "Samples", "Scope", "interpret_diagonal", "interpret_pair", "interpret_sample"]
 
 Array = npt.NDArray[np.float64]
 Key = tuple[str, tuple[int, ...]]
@@ -98,7 +98,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
     """Everything that an expression may read."""
 
     values: Mapping[Copy, dict[Key, Any]]
@@ -128,37 +128,37 @@ class _Scope:
 
 
 @singledispatch
-def evaluate(scalar: Scalar, scope: _Scope) -> Any:
+def evaluate(scalar: Scalar, scope: Scope) -> Any:
     """Return the value of a scalar expression."""
     raise NotImplementedError(f"{type(scalar).__name__} has no meaning")
 
 
 @evaluate.register
-def _(scalar: Const, scope: _Scope) -> Any:
+def _(scalar: Const, scope: Scope) -> Any:
     return np.float64(scalar.value)
 
 
 @evaluate.register
-def _(scalar: Parameter, scope: _Scope) -> Any:
+def _(scalar: Parameter, scope: Scope) -> Any:
     return np.float64(scope.parameters[scalar.name])
 
 
 @evaluate.register
-def _(scalar: Position, scope: _Scope) -> Any:
+def _(scalar: Position, scope: Scope) -> Any:
     return np.float64(scope.positions[scalar.index])
 
 
 @evaluate.register
-def _(scalar: Ref, scope: _Scope) -> Any:
+def _(scalar: Ref, scope: Scope) -> Any:
     return scope.values[scalar.copy][scalar.name, tuple(index.at(scope.positions) for index in scalar.indices)]
 
 
 @evaluate.register
-def _(scalar: Op, scope: _Scope) -> Any:
+def _(scalar: Op, scope: Scope) -> Any:
     return NUMPY[scalar.operator](*(evaluate(arg, scope) for arg in scalar.args))
 
 
-def _run(statements: tuple[Statement, ...], scope: _Scope) -> None:
+def _run(statements: tuple[Statement, ...], scope: Scope) -> None:
     for statement in statements:
         if isinstance(statement, Let):
             scope.define(statement)
@@ -195,7 +195,7 @@ def interpret_sample(
         observer: is told of every definition.
     """
     own: dict[Key, Any] = {(name, ()): value for name, value in inputs.items()}
-    scope = _Scope({Copy.OWN: own}, parameters, numerics, (count,), observer)
+    scope = Scope({Copy.OWN: own}, parameters, numerics, (count,), observer)
     with np.errstate(all="ignore"):
         _run(ir.sample, scope)
     return Samples(count, {key: _filled(value, (count,)) for key, value in own.items()})
@@ -203,7 +203,7 @@ def interpret_sample(
 
 def interpret_diagonal(ir: KernelIR, result: Result, samples: Samples, parameters: Mapping[str, float]) -> Array:
     """Return the diagonal (N,) of one result, from the sample program alone."""
-    scope = _Scope({Copy.OWN: dict(samples.values)}, parameters, Numerics(ir.functions, parameters), (samples.count,))
+    scope = Scope({Copy.OWN: dict(samples.values)}, parameters, Numerics(ir.functions, parameters), (samples.count,))
     with np.errstate(all="ignore"):
         return _filled(evaluate(result.diagonal, scope), (samples.count,))
 
@@ -235,7 +235,7 @@ def interpret_pair(
         Copy.RIGHT: {key: value[None, :] for key, value in right.values.items()},
     }
     forgotten = frozenset(ranges(ir.pair)) - find_histories(ir.pair, (result.pair for result in ir.results))
-    scope = _Scope(values, parameters, numerics, shape, observer, forgotten)
+    scope = Scope(values, parameters, numerics, shape, observer, forgotten)
     with np.errstate(all="ignore"):
         _run(ir.pair, scope)
         return np.stack([_filled(evaluate(result.pair, scope), shape) for result in ir.results])

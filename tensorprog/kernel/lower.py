@@ -14,7 +14,7 @@ from tensorprog.kernel.scalars import Program, lower_scalar, quantity
 from tensorprog.kernel.share import share_subexpressions
 from tensorprog.limit.equations import Equation, LimitSystem, Recurrence, X, Y
 
-__all__ = ["lower"]
+__all__ = ["define_equation", "lower"]
 
 
 def lower(system: LimitSystem) -> KernelIR:
@@ -42,19 +42,19 @@ def _statements(blocks: tuple[Equation | Recurrence, ...], program: Program) -> 
 
 def _lower_block(block: Equation | Recurrence, program: Program) -> Iterator[Statement]:
     if isinstance(block, Equation):
-        yield from _definitions(block, program)
+        yield from define_equation(block, program)
         return
     inside = Program(program.own, (*program.indices, block.index.name))
     yield Loop(
         block.index.name,
         block.first,
         block.last,
-        tuple(let for equation in block.initial for let in _definitions(equation, program)),
+        tuple(let for equation in block.initial for let in define_equation(equation, program)),
         _statements(block.body, inside),
     )
 
 
-def _definitions(equation: Equation, program: Program) -> Iterator[Let]:
+def define_equation(equation: Equation, program: Program) -> Iterator[Let]:
     """Yield the definition of an equation, before it those of the numerical expectations inside it."""
     target = quantity(equation.lhs, program)
     hoist = _Hoist(target)

@@ -17,13 +17,14 @@ from typing import Protocol
 
 import sympy as sp
 
-from tensorprog.dual.expectation import Dual, PairLaw
+from tensorprog.dual.expectation import Dual
+from tensorprog.limit.normal_form import ARGUMENT
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.variables import Ref
 from tensorprog.nonlin.expression import Expr, operands
 from tensorprog.nonlin.simplify import simplify
 
-__all__ = ["Factor", "Gaussian", "Laws", "Side", "TooManyGaussians", "expectation"]
+__all__ = ["Factor", "Gaussian", "Laws", "NeedsExpansion", "Side", "TooManyGaussians", "expectation"]
 
 
 class Side(Enum):
@@ -35,7 +36,7 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """A Gaussian variable of one of the two copies."""
+    """A variable of one of the two copies: Gaussian, or one that is read as it stands."""
 
     ref: Ref
     side: Side
@@ -49,6 +50,10 @@ class Factor:
     function: Expr
 
 
+class NeedsExpansion(Exception):
+    """A variable that is not Gaussian stands in one group with a function: its normal form is needed."""
+
+
 class Laws(Protocol):
     """What `expectation` must be told about the Gaussians, and how it takes expectations of one or two of them."""
 
@@ -57,8 +62,14 @@ class Laws(Protocol):
     def dependent(self, a: Gaussian, b: Gaussian) -> bool:
         """Return whether the two share a leaf."""
 
-    def law(self, a: Gaussian, b: Gaussian) -> PairLaw:
-        """Return the joint law of the two."""
+    def is_gaussian(self, a: Gaussian) -> bool:
+        """Return whether a variable is Gaussian; one that is not may only stand for itself."""
+
+    def first_moment(self, a: Gaussian) -> Term:
+        """Return E Z^a."""
+
+    def second_moment(self, a: Gaussian, b: Gaussian) -> Term:
+        """Return E Z^a Z^b."""
 
     def point(self, function: Expr, a: Gaussian) -> Dual:
         """Return E function(Z^a)."""
@@ -83,15 +94,27 @@ def expectation(factors: Sequence[Factor], laws: Laws) -> tuple[Term, tuple[str,
 
     Raises:
         TooManyGaussians: a group has more than two members.
+        NeedsExpansion: a group has a variable that is not Gaussian, and more than second moments are needed.
     """
     constants = [factor.function for factor in factors if not operands(factor.function)]
     result = functools.reduce(operator.mul, map(laws.asymptotics.evaluate, constants), Term(sp.Integer(1)))
     functions = _functions([factor for factor in factors if operands(factor.function)])
     rules: list[str] = []
     for group in _groups(list(functions), laws):
-        dual = _group_expectation(group, functions, laws)
-        result, rules = result * Term(dual.expr), [*rules, dual.rule]
+        if all(laws.is_gaussian(member) for member in group):
+            dual = _group_expectation(group, functions, laws)
+            result, rules = result * Term(dual.expr), [*rules, dual.rule]
+        else:
+            result, rules = result * _moment(group, functions, laws), [*rules, "independent factors"]
     return result, tuple(rules)
+
+
+def _moment(group: list[Gaussian], functions: Mapping[Gaussian, list[Expr]], laws: Laws) -> Term:
+    """Return the moment of variables that stand for themselves."""
+    members = [member for member in group for _ in functions[member]]
+    if any(function != ARGUMENT for member in group for function in functions[member]) or len(members) > 2:
+        raise NeedsExpansion
+    return laws.first_moment(members[0]) if len(members) == 1 else laws.second_moment(members[0], members[1])
 
 
 def _functions(factors: Sequence[Factor]) -> Mapping[Gaussian, list[Expr]]:

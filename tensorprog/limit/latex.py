@@ -46,8 +46,8 @@ class _Latex(LatexPrinter):
 def _applied(name: str, args: list[str]) -> str:
     if name.startswith("<"):
         left, _, right = name[1:-1].partition(",")
-        prime = "'" if args[1] == "x'" else ""
-        return rf"\left\langle {_word(left)}, {_word(right or left)}{prime} \right\rangle"
+        primes = ["'" if copy == "x'" else "" for copy in args]
+        return rf"\left\langle {_word(left)}{primes[0]}, {_word(right or left)}{primes[1]} \right\rangle"
     kind, _, subject = name.partition("_")
     head = {"T": r"\Theta", "S": r"\tilde{\Theta}", "D": r"\dot{K}", "Ds": r"\tilde{K}", "c": ""}.get(kind, kind)
     if not subject:

@@ -24,7 +24,7 @@ from tensorprog.dual import expectation as dual
 from tensorprog.errors import Diagnostic, LimitError
 from tensorprog.limit.affine import AffineForm
 from tensorprog.limit.equations import Kind, X
-from tensorprog.limit.grouping import Factor, Gaussian, Side, TooManyGaussians, expectation
+from tensorprog.limit.grouping import Factor, Gaussian, NeedsExpansion, Side, TooManyGaussians, expectation
 from tensorprog.limit.naming import Derived, Ledger
 from tensorprog.limit.normal_form import Product
 from tensorprog.limit.normalize import Normalizer
@@ -38,6 +38,7 @@ __all__ = ["Moments", "OneCopy", "TwoCopies"]
 
 Second = Callable[[Ref, Ref], Term]
 Differentiate = Callable[[Expr, int], Expr]
+Form = Callable[[Ref], tuple[Product, ...]]
 
 
 class Moments:
@@ -86,9 +87,15 @@ class Moments:
         split = self._bilinear(left, right, self.second, lambda ref: ref.name not in self.variables.gaussian)
         if split is not None:
             return Derived(split, "linear combination")
+        try:
+            return self._expected_product(left, right, self.one.normal_form.outer)
+        except NeedsExpansion:
+            return self._expected_product(left, right, self.one.normal_form)
+
+    def _expected_product(self, left: Ref, right: Ref, form: Form) -> Derived:
         rules: list[str] = []
         terms = []
-        for a, b in self._normal_pairs(left, right):
+        for a, b in _pairs(form(left), form(right)):
             value, used = self._expect(left, right, _factors(a, Side.LEFT) + _factors(b, Side.RIGHT))
             terms.append(a.coefficient * self.across(b.coefficient) * value)
             rules += used
@@ -145,26 +152,32 @@ class Moments:
 
     def _chain_rule(self, left: Ref, right: Ref, kind: Kind) -> Derived:
         """T(v, w) = Σ_{g, g'} T(g, g') E[∂_g φ ∂_{g'} ψ]."""
-        pairs = list(self._normal_pairs(left, right))
+        try:
+            return self._chain(left, right, kind, self.one.normal_form.outer)
+        except NeedsExpansion:
+            return self._chain(left, right, kind, self.one.normal_form)
+
+    def _chain(self, left: Ref, right: Ref, kind: Kind, form: Form) -> Derived:
+        pairs = _pairs(form(left), form(right))
         inner = dict.fromkeys((g, h) for a, b in pairs for g in a.factors for h in b.factors)
         terms = []
         for g, h in inner:
             tangent = self.tangent(g, h, kind)
             if not tangent.vanishes:
-                terms.append(tangent * self._passed_on((left, right), (g, h), kind))
+                terms.append(tangent * self._passed_on((left, right), (g, h), kind, form))
         return Derived(_total(terms), "chain rule")
 
-    def _passed_on(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref], kind: Kind) -> Term:
+    def _passed_on(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref], kind: Kind, form: Form) -> Term:
         """Return E[∂_g φ ∂_h ψ], named after the nonlinearities."""
         return self.ledger.named_factor(
-            kind, outer, inner, lambda a, b: self._derivative_rule(a, b, inner, kind)
+            kind, outer, inner, lambda a, b: self._derivative_rule(a, b, inner, kind, form)
         )
 
-    def _derivative_rule(self, left: Ref, right: Ref, inner: tuple[Ref, Ref], kind: Kind) -> Derived:
+    def _derivative_rule(self, left: Ref, right: Ref, inner: tuple[Ref, Ref], kind: Kind, form: Form) -> Derived:
         true: Differentiate = true_derivative if kind is Kind.SURROGATE else derivative
         rules: list[str] = []
         terms = []
-        for a, b in self._normal_pairs(left, right):
+        for a, b in _pairs(form(left), form(right)):
             if inner[0] in a.factors and inner[1] in b.factors:
                 factors = _factors(_differentiated(a, inner[0], true), Side.LEFT)
                 factors += _factors(_differentiated(b, inner[1], derivative), Side.RIGHT)
@@ -210,9 +223,6 @@ class Moments:
         """Return a variance or a rate at the step of `ref`."""
         return self.one.placed(ref).evaluate(expr)
 
-    def _normal_pairs(self, left: Ref, right: Ref) -> list[tuple[Product, Product]]:
-        return [(a, b) for a in self.one.normal_form(left) for b in self.one.normal_form(right)]
-
     def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
         span = self.variables.definitions[right.name].span
         try:
@@ -221,19 +231,33 @@ class Moments:
             raise LimitError(
                 Diagnostic(
                     "TP332",
-                    f"`{right.name}` needs the joint law of the dependent Gaussians {error}: more than one of a copy",
+                    f"{self.variables.describe(right.name)} needs the joint law of more than two dependent Gaussians: {error}",
                     span,
                     "expectations of functions of several dependent Gaussians are not implemented yet",
                 )
             ) from error
         except dual.UndefinedExpectation as error:
-            raise LimitError(Diagnostic("TP340", f"the moments of `{right.name}` do not exist: {error}", span)) from error
+            raise LimitError(Diagnostic("TP340", f"the moments of {self.variables.describe(right.name)} do not exist: {error}", span)) from error
 
     # --- the laws of Gaussians, as `grouping` asks for them ----------------------------------------------------------
 
     def dependent(self, a: Gaussian, b: Gaussian) -> bool:
         """Return whether two Gaussians share a leaf."""
         return not self.variables.independent(a.ref, b.ref)
+
+    def is_gaussian(self, a: Gaussian) -> bool:
+        """Return whether a variable is Gaussian in the limit."""
+        return a.ref.name in self.variables.gaussian
+
+    def first_moment(self, a: Gaussian) -> Term:
+        """Return E Z^a."""
+        return self._on(a.side, self.one.mean(a.ref))
+
+    def second_moment(self, a: Gaussian, b: Gaussian) -> Term:
+        """Return E Z^a Z^b, of one copy or of both."""
+        if a.side is b.side:
+            return self._on(a.side, self.one.second(a.ref, b.ref))
+        return self.second(a.ref, b.ref) if a.side is Side.LEFT else self.second(b.ref, a.ref)
 
     def law(self, a: Gaussian, b: Gaussian) -> dual.PairLaw:
         """Return the joint law of two Gaussians, of one copy or of both."""
@@ -273,12 +297,13 @@ class Moments:
         span = self.variables.definitions[ref.name].span
         cause = f" (through `{term.origin.name}`)" if term.origin is not None else ""
         if term.power < 0:
-            self.ledger.note(f"`{ref.name}` vanishes", f"its variance is of order n^{term.power}{cause}", span)
+            self.ledger.note(f"{self.variables.describe(ref.name)} vanishes", f"its variance is of order n^{term.power}{cause}", span)
             return sp.Integer(0)
         raise LimitError(
             Diagnostic(
                 "TP320",
-                f"the coordinates of `{ref.name}` grow with the width: their second moment is of order n^{term.power}{cause}",
+                f"the coordinates of {self.variables.describe(ref.name)} grow with the width: their second moment is of order "
+                f"n^{term.power}{cause}",
                 span,
                 "a matrix (n, m) keeps coordinates of order one with entries of variance proportional to 1 / m",
             )
@@ -366,8 +391,14 @@ class OneCopy(Moments):
         inner = self._product_of_two(ref)
         if inner is not None:
             return Derived(inner, "second moment")
+        try:
+            return self._expected(ref, self.normal_form.outer)
+        except NeedsExpansion:
+            return self._expected(ref, self.normal_form)
+
+    def _expected(self, ref: Ref, form: Form) -> Derived:
         terms, rules = [], list[str]()
-        for product in self.normal_form(ref):
+        for product in form(ref):
             value, used = self._expect(ref, ref, _factors(product, Side.LEFT))
             terms.append(product.coefficient * value)
             rules += used
@@ -394,7 +425,7 @@ class OneCopy(Moments):
             return Derived(self.placed(ref).evaluate(definition.expression, self.scalar_operands(ref)), "scalar")
         except (ArithmeticError, KeyError) as error:
             raise LimitError(
-                Diagnostic("TP322", f"the scalar `{ref.name}` has no limit of order one: {error}", definition.span)
+                Diagnostic("TP322", f"the scalar {self.variables.describe(ref.name)} has no limit of order one: {error}", definition.span)
             ) from error
 
 
@@ -418,6 +449,10 @@ def product_of_operands(expr: Expr) -> tuple[int, int] | None:
         case Apply("pow", (Operand(i), Number(2))) | Apply("square", (Operand(i),)):
             return i, i
     return None
+
+
+def _pairs(left: tuple[Product, ...], right: tuple[Product, ...]) -> list[tuple[Product, Product]]:
+    return [(a, b) for a in left for b in right]
 
 
 def _factors(product: Product, side: Side) -> list[Factor]:

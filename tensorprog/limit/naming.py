@@ -7,7 +7,6 @@ follow by a linear rule get no name: their right side stands where it is needed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -18,13 +17,15 @@ from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Equation, Kind, Subject, X
 from tensorprog.limit.scaling import NOTHING, Term
-from tensorprog.limit.variables import Loop, Ref, Variables
+from tensorprog.limit.variables import TEMPORARY, Loop, Ref, Variables
 from tensorprog.nonlin.expression import Apply, Expr, Operand
 
 __all__ = ["Derived", "Ledger", "Names", "Record"]
 
-TEMPORARY = re.compile(r"\.\d+$")
 LINEAR_RULES = frozenset({"linear combination", "matrix product", "random vector", "second moment"})
+
+LONGEST_INLINE = 4
+"""The moments of two different variables get a name if their linear combination is longer than this."""
 
 Rule = Callable[..., "Derived"]
 Again = Callable[..., Term]
@@ -161,8 +162,9 @@ class Ledger:
             return True
         if derived.rule not in LINEAR_RULES:
             return False
-        is_mixed = len({ref.name for ref in refs}) > 1
-        return (is_mixed and len(coefficient.atoms(AppliedUndef)) <= 2) or all(TEMPORARY.search(r.name) for r in refs)
+        if len({ref.name for ref in refs}) > 1:
+            return len({f for f in coefficient.atoms(AppliedUndef) if "_" in str(f.func)}) <= LONGEST_INLINE
+        return all(TEMPORARY.search(r.name) and r.name not in self.variables.arguments for r in refs)
 
     def _check_stationary(self, record: Record, derived: Derived) -> None:
         if record.is_read_in_itself and not derived.term.vanishes and derived.term.power != 0:

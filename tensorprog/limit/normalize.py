@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import sympy as sp
 
 from tensorprog.core.ir import Map
-from tensorprog.errors import Diagnostic, LimitError
+from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.affine import affine_form
 from tensorprog.limit.normal_form import ARGUMENT, Inseparable, Product, Reader, compose, products, repeat
 from tensorprog.limit.scaling import Asymptotics, Term
@@ -41,6 +41,31 @@ class Normalizer:
             self._known[ref] = self._derive(ref)
         return self._known[ref]
 
+    def outer(self, ref: Ref) -> tuple[Product, ...]:
+        """Return the normal form with independent factors left as they are: g · y of y = (h − m)/√v stays g · y.
+
+        A variable that is not Gaussian stays if it is a factor by itself, independent of all others of its product.
+        """
+        definition = self._variables.definitions[ref.name]
+        if ref.name in self._variables.gaussian or not isinstance(definition, Map):
+            return self(ref)
+        try:
+            found = products(definition.expression, self.reader(ref))
+        except Inseparable:
+            return self(ref)
+        is_plain = all(self._stands_alone(product) for product in found)
+        return found if is_plain and any(len(product.factors) > 1 for product in found) else self(ref)
+
+    def _stands_alone(self, product: Product) -> bool:
+        """Return whether every variable is Gaussian, or read as it stands and independent of the other factors."""
+        factors = product.factors.items()
+        opaque = [(ref, function) for ref, function in factors if ref.name not in self._variables.gaussian]
+        return all(
+            function == ARGUMENT
+            and all(other == ref or self._variables.independent(ref, other) for other in product.factors)
+            for ref, function in opaque
+        )
+
     def reader(self, ref: Ref) -> Reader:
         """Return how the operands of the definition of `ref` read."""
         definition, variables = self._variables.definitions[ref.name], self._variables
@@ -60,14 +85,15 @@ class Normalizer:
         return {self._variables.loops[ref.name].index: ref.at}
 
     def _derive(self, ref: Ref) -> tuple[Product, ...]:
-        definition = self._variables.definitions[ref.name]
+        definition, variables = self._variables.definitions[ref.name], self._variables
         if not isinstance(definition, Map) or ref.name in self._variables.carries:
-            raise _refusal(f"`{ref.name}` has no normal form", definition.span)
+            raise _refusal(f"{variables.describe(ref.name)} has no normal form", definition.span)
         try:
             found = products(definition.expression, self.reader(ref))
             return tuple(total for product in found for total in self._expand(product))
         except Inseparable as error:
-            raise _refusal(f"`{ref.name}` is a function of several Gaussians that does not factor into functions of one", definition.span) from error
+            message = f"{variables.describe(ref.name)} is a function of several Gaussians that does not come apart"
+            raise _refusal(message, definition.span) from error
 
     def _expand(self, product: Product) -> tuple[Product, ...]:
         """Return a product with the normal forms of its variables in place of them."""
@@ -110,6 +136,6 @@ def _integer_power(function: Expr) -> int:
     raise Inseparable
 
 
-def _refusal(message: str, span: object) -> LimitError:
+def _refusal(message: str, span: Span) -> LimitError:
     hint = "products and sums of functions of one Gaussian each are covered, so is relu(erf(h)); relu(h + relu(g)) is not yet"
-    return LimitError(Diagnostic("TP331", message, span, hint))  # type: ignore[arg-type]
+    return LimitError(Diagnostic("TP331", message, span, hint))

@@ -93,9 +93,9 @@ def _(instruction: MatMul, variables: Variables, asymptotics: Asymptotics) -> It
 def _(instruction: Map, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
     random = [name for name in instruction.operands if name in variables.random_scalars]
     if random and variables.is_vector(instruction.target):
-        yield _random(random[0], "a scalar that multiplies or shifts a vector", instruction.span)
+        yield _random(variables.parameter_behind(random[0]), "a scalar that multiplies or shifts a vector", instruction.span)
     elif random and variables.affine(instruction.target) is None:
-        yield _random(random[0], "a scalar inside a nonlinear expression", instruction.span)
+        yield _random(variables.parameter_behind(random[0]), "a scalar in a nonlinear expression", instruction.span)
 
 
 def _is_finite(dimension: Expr | None, asymptotics: Asymptotics) -> bool:

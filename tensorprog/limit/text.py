@@ -97,8 +97,8 @@ def _expectation(expr: sp.Function, args: list[str]) -> str:
 
 def _inner_product(names: str, copies: list[str]) -> str:
     left, right = names.split(",") if "," in names else (names, names)
-    second = right + ("′" if copies[1].endswith("′") else "")
-    return f"⟨{left}, {second}⟩"
+    primes = ["′" if copy.endswith("′") else "" for copy in copies]
+    return f"⟨{left}{primes[0]}, {right}{primes[1]}⟩"
 
 
 _PRINTER = _Formulas({"order": "none"})

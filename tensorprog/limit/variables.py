@@ -7,6 +7,7 @@ two variables that share none are independent (Yang, Tensor Programs II, 2006.14
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +22,11 @@ from tensorprog.limit.scaling import Asymptotics
 from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import Expr
 
-__all__ = ["Leaf", "Loop", "Ref", "Step", "Variables", "refuse_axes", "refuse_rolled", "sources"]
+__all__ = ["TEMPORARY", "Leaf", "Loop", "Ref", "Step", "Variables", "refuse_axes", "refuse_rolled", "sources"]
+
+
+TEMPORARY = re.compile(r"\.\d+(#\d+)?$")
+"""The names of variables that stand for a part of a statement."""
 
 
 class Step(Enum):
@@ -140,6 +145,17 @@ class Variables:
         """Return whether the variable has coordinates."""
         return name in self.core.types and self.core.types[name].dimension is not None
 
+    def describe(self, name: str) -> str:
+        """Return how an error speaks of a variable: by its name, if its author gave it one."""
+        return "this expression" if TEMPORARY.search(name) else f"`{name}`"
+
+    def parameter_behind(self, name: str) -> str:
+        """Return a parameter that makes a scalar random."""
+        instruction = self.definitions[name]
+        if isinstance(instruction, Load | MatMul):
+            return instruction.parameter
+        return self.parameter_behind(next(s for s in sources(instruction) if s in self.random_scalars))
+
     def is_scalar_formula(self, name: str) -> bool:
         """Return whether the variable is a scalar made of scalars: its formula may contain powers of n."""
         instruction = self.definitions.get(name)
@@ -174,6 +190,13 @@ class Variables:
         if ref.at is not None and ref.at != self.loops[ref.name].index and any(name in self.carries for name in names):
             raise refuse_rolled(f"`{ref.name}` is needed two steps back", self.definitions[ref.name].span)
         return tuple(self.resolve(source, ref.at) for source in sources(self.definitions[ref.name]))
+
+    @cached_property
+    def arguments(self) -> frozenset[str]:
+        """The variables that a nonlinearity reads."""
+        maps = [name for name, instruction in self.definitions.items() if isinstance(instruction, Map)]
+        nonlinear = [name for name in maps if name not in self.carries and self.affine(name) is None]
+        return frozenset(source for name in nonlinear for source in sources(self.definitions[name]))
 
     def order(self, ref: Ref) -> tuple[bool, int]:
         """Return a key that sorts variables by when they are made: what a loop made a step ago comes first."""

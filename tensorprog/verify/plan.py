@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tensorprog.finite.measure import Measured, Measurement
-from tensorprog.limit.equations import Equation, Kind, LimitSystem, Recurrence, X, Y
+from tensorprog.limit.equations import Equation, Kind, LimitSystem, Recurrence
 
 __all__ = ["Check", "make_plan"]
 
@@ -70,5 +70,3 @@ def _measurement(equation: Equation, loop: Recurrence | None) -> Measurement | N
         return None
     return Measurement(kind, equation.subject.left, equation.subject.right or equation.subject.left)
 
-
-_ = (X, Y)

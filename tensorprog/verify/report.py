@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.verify.statistics import Fit, Rate
+from tensorprog.verify.statistics import Rate
 
 __all__ = ["Row", "Verification"]
 
@@ -22,8 +22,8 @@ Array = npt.NDArray[np.float64]
 class Row:
     """One quantity: what the limit says, what was measured, and by how many standard errors its equation is off.
 
-    `limit` and `measured` are averages over the entries; `error` is the residual of the equation relative to the size of
-    the quantity, `standard_error` its own; `worst` the largest |z| of a single entry.
+    `limit` and `measured` are averages over the entries; `error` is the factor by which the equation misses what it
+    predicts from measured values, less one, with its `standard_error`; `worst` is the largest |z| of a single entry.
     """
 
     name: str
@@ -124,5 +124,3 @@ def _line(row: Row) -> str:
     numbers = f"{row.limit:>12.6g}{row.measured:>12.6g}{row.error:>11.1e}{row.standard_error:>10.1e}{row.z:>8.2f}{row.worst:>8.2f}"
     return f"{row.name:<28}{numbers} {mark} {row.line}: {row.rule}"
 
-
-_ = Fit

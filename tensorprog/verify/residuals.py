@@ -50,12 +50,14 @@ class Evaluator:
         grams: the inner products ⟨u(x), v(x')⟩ of the data by name, (N, N).
         data: scalar data by name, (N,).
         parameters: the values of constants and sizes by name.
+        count: N.
     """
 
     system: LimitSystem
     grams: Mapping[str, Array]
     data: Mapping[str, Array]
     parameters: Mapping[str, float]
+    count: int
     numerics: Numerics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +81,7 @@ class Evaluator:
             self._keep(key, predicted if value is None else value, check, one, two)
 
     def _scopes(self, draws: int) -> tuple[Scope, Scope]:
-        count = next(iter([*self.grams.values(), *self.data.values()])).shape[0]
+        count = self.count
         own: dict[Key, Any] = {(name, ()): np.einsum("ii->i", gram)[None] for name, gram in self.grams.items()}
         own |= {(name, ()): value[None] for name, value in self.data.items()}
         pair: dict[Key, Any] = {(name, ()): gram[None] for name, gram in self.grams.items()}

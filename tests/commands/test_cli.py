@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tensorprog.cli import COMMANDS, main
+from tensorprog.program import Program
 
 PROGRAM = """program net(s = 2.0)
 width n
@@ -22,8 +22,6 @@ param V : (1, n) ~ N(0, 1 / n)
 output f = V @ relu(W @ x)
 """
 DIGITS = Path(__file__).parent.parent.parent / "data" / "digits.csv"
-
-verifier = pytest.mark.skipif(find_spec("tensorprog.verify.run") is None, reason="verify is not there yet")
 
 
 @pytest.fixture
@@ -215,7 +213,6 @@ def test_data_that_do_not_fit_are_exit_code_1_and_leave_no_file(folder: Path, wo
     assert json.loads(call("kernel", "net.tp", *words, "--out", "K.npz", "--json").stdout)
 
 
-@verifier
 @pytest.mark.slow
 def test_verify(folder: Path) -> None:
     words = ["--dim", "d=3", "--widths", "64,256,1024", "--samples", "32", "--plot", "v.svg"]
@@ -224,10 +221,27 @@ def test_verify(folder: Path) -> None:
     assert ElementTree.parse("v.svg")
 
 
-def test_verify_needs_the_sizes(folder: Path) -> None:
+@pytest.mark.slow
+def test_verify_of_data_as_json(folder: Path) -> None:
+    words = ["--data", "x.npy", "--widths", "64,256", "--samples", "16", "--json"]
+    record = json.loads(call("verify", "net.tp", *words).stdout)
+    assert record["passed"] is True
+    assert record["widths"] == [64, 256]
+
+
+class FailedVerification:
+    """A verification in which the limit and the samples disagree."""
+
+    passed = False
+
+    def __str__(self) -> str:
+        return "FAILED"
+
+
+def test_a_limit_that_does_not_hold_is_exit_code_3(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Program, "verify", lambda *_, **__: FailedVerification())
     result = call("verify", "net.tp")
-    assert result.exit_code == 1
-    assert "--dim d=5" in result.stderr
+    assert (result.exit_code, result.stdout) == (3, "FAILED\n")
 
 
 # The process

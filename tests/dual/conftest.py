@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ def polar() -> Callable[..., float]:
     """Return E[φ(m1 + u) ψ(m2 + v)] in polar coordinates, cut where u or v changes sign: for moderate variances."""
     radial, radial_weight = _panels(np.linspace(0, 11, 12), 40)
 
+    @functools.cache
     def integral(phi: Any, psi: Any, q1: float, q2: float, c: float, m1: float = 0, m2: float = 0) -> float:
         theta = float(np.arccos(np.clip(c / np.sqrt(q1 * q2), -1, 1)))
         cuts = np.mod([np.pi / 2, 3 * np.pi / 2, theta + np.pi / 2, theta - np.pi / 2], 2 * np.pi)

@@ -34,15 +34,18 @@ def clipped(bound: float) -> Expr:
 def test_point_against_mpmath(name: str) -> None:
     function = SMOOTH[name]
     for m, q in [(0.0, 1e-3), (0.0, 1.0), (0.5, 40.0), (-2.0, 1e3)]:
-        with mp.workdps(25):
-            s = mp.sqrt(q)
-            cuts = sorted(
-                {mp.mpf(cut) for cut in (-14, -7, -2, 0, 2, 7, 14)} | {(-m + w) / s for w in (-9, -3, 0, 3, 9)}
-            )
-            expected = mp.quad(lambda z: function(m + s * z) * mp.npdf(z), [cut for cut in cuts if abs(cut) <= 14])
+        s = math.sqrt(q)
         value, error = point_quadrature(apply(name, U), m, q, {})
-        assert abs(float(value) - expected) <= 1e-12 * (1 + s)
+        assert abs(float(value) - mean(function, m, q)) <= 1e-12 * (1 + s)
         assert float(error) <= 1e-11 * (1 + s)
+
+
+def mean(function: Callable[[mp.mpf], mp.mpf], m: float, q: float) -> mp.mpf:
+    """Return E f(m + √q z) by mpmath, the range split about the bend at zero."""
+    with mp.workdps(25):
+        s = mp.sqrt(q)
+        cuts = {mp.mpf(cut) for cut in (-14, -7, -2, 0, 2, 7, 14)} | {(w - m) / s for w in (-9, -3, 0, 3, 9)}
+        return mp.quad(lambda z: function(m + s * z) * mp.npdf(z), sorted(cut for cut in cuts if abs(cut) <= 14))
 
 
 @pytest.mark.parametrize("q1", VARIANCES)
@@ -119,6 +122,26 @@ def test_pair_of_kinks_is_symmetric_and_bounded() -> None:
     swapped, _ = pair_quadrature(apply("elu", U), clipped(1.0), -0.1, 0.2, 0.6, 1.2, rho * math.sqrt(0.72), {})
     assert np.max(np.abs(value - swapped)) < 1e-11
     assert np.max(error) < 1e-9
+
+
+OTHERS = {
+    "rational": (1 / (1 + U**2), lambda u: 1 / (1 + u**2)),
+    "root": (apply("sqrt", 0.01 + (U - 1) ** 2), lambda u: mp.sqrt(mp.mpf(0.01) + (u - 1) ** 2)),
+    "surrogate": (1 / (1 + apply("abs", U)) ** 2, lambda u: 1 / (1 + abs(u)) ** 2),
+    "gabor": (apply("exp", -(U**2)) * apply("cos", 3 * U), lambda u: mp.exp(-(u**2)) * mp.cos(3 * u)),
+    "composed": (apply("tanh", U**2 - 1), lambda u: mp.tanh(u**2 - 1)),
+    "mish": (U * apply("tanh", apply("softplus", U)), lambda u: u * mp.tanh(SMOOTH["softplus"](u))),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_functions_against_mpmath(name: str) -> None:
+    expr, function = OTHERS[name]
+    for m, q in [(0.0, 0.5), (0.3, 40.0), (0.0, 1e3)]:
+        value, error = point_quadrature(expr, m, q, {})
+        expected = mean(function, m, q)
+        assert abs(float(value) - expected) <= 1e-10 * (1 + abs(expected))
+        assert abs(float(value) - expected) <= float(error) + 1e-14 * (1 + abs(expected))
 
 
 def test_zero_variance() -> None:

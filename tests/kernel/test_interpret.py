@@ -1,10 +1,9 @@
-"""The interpreter against textbook formulas and mpmath."""
+"""The interpreter against textbook formulas and other quadrature rules."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
 
@@ -51,26 +50,22 @@ def test_a_zero_sample_gives_no_nan() -> None:
     assert np.all(found[:, 0] == 0)
 
 
-def _tanh_pair(q1: float, q2: float, c: float) -> Any:
-    """E[tanh u tanh v] with mpmath, in the Cholesky coordinates of the law."""
-    s1, r = mpmath.sqrt(q1), c / mpmath.sqrt(q1)
-    s2 = mpmath.sqrt(q2 - r * r)
-
-    def inner(z: Any) -> Any:
-        f = mpmath.quad(lambda y: mpmath.npdf(y) * mpmath.tanh(r * z + s2 * y), [-9, -3, 0, 3, 9])
-        return mpmath.npdf(z) * mpmath.tanh(s1 * z) * f
-
-    return mpmath.quad(inner, [-9, -3, 0, 3, 9])
+def _tanh_pair(q1: float, q2: float, c: float) -> float:
+    """E[tanh u tanh v] by the trapezoidal rule, which converges like exp(−2π d/h), d > ½ the distance of the poles."""
+    z = np.arange(-95, 96) * 0.1
+    weight = np.exp(-(z**2) / 2) * 0.1 / np.sqrt(2 * np.pi)
+    u, v = np.sqrt(q1) * z[:, None], c / np.sqrt(q1) * z[:, None] + np.sqrt(q2 - c * c / q1) * z
+    return float(weight @ (np.tanh(u) * np.tanh(v)) @ weight)
 
 
-def test_numerical_expectations_agree_with_mpmath() -> None:
-    x1, x2 = data(2), data(2, seed=3)
+def test_numerical_expectations_agree_with_another_rule() -> None:
+    x1, x2 = data(5), data(4, seed=3)
     found, numerics = _kernels(lower(tanh_deep(1)), x1, x2)
     q1, q2 = (1.5 * np.sum(x * x, axis=1) / 5 for x in (x1, x2))
-    for i in range(2):
-        for j in range(2):
-            expected = float(_tanh_pair(q1[i], q2[j], 1.5 * float(x1[i] @ x2[j]) / 5))
-            assert found[0, i, j] == pytest.approx(expected, abs=1e-9)
+    for i in range(5):
+        for j in range(4):
+            expected = _tanh_pair(q1[i], q2[j], 1.5 * float(x1[i] @ x2[j]) / 5)
+            assert found[0, i, j] == pytest.approx(expected, abs=1e-10)
     assert 0 < max(numerics.errors.values()) < 1e-9
 
 

@@ -46,11 +46,11 @@ def test_layer_norm_reads_scalars_of_both_samples() -> None:
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_one_data_set_gives_an_exactly_symmetric_matrix(name: str, backend: str) -> None:
-    x, kernel = data(270), _kernel(SYSTEMS[name], backend)
+    x, kernel = data(24 if name == "tanh" else 270), _kernel(SYSTEMS[name], backend)
     found = kernel(x)
     assert np.array_equal(found, found.T)
     assert np.array_equal(np.diag(found), kernel.diag(x))
-    off = ~np.eye(270, dtype=bool)
+    off = ~np.eye(len(x), dtype=bool)
     np.testing.assert_allclose(found[off], kernel(x, x.copy())[off], rtol=1e-11)
 
 

@@ -1,0 +1,162 @@
+"""Running a verification: draw networks, measure, compare with the equations, judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tensorprog.core.bind import Binding, bind
+from tensorprog.core.evaluate import run_data
+from tensorprog.core.ir import Core
+from tensorprog.errors import DataError, Diagnostic
+from tensorprog.finite.measure import Measurement, measure
+from tensorprog.finite.network import FiniteNetwork
+from tensorprog.limit.equations import LimitSystem
+from tensorprog.nonlin.evaluate import evaluate
+from tensorprog.verify.judge import judge
+from tensorprog.verify.plan import Check, make_plan
+from tensorprog.verify.report import Verification
+from tensorprog.verify.residuals import Evaluator
+
+if TYPE_CHECKING:
+    from tensorprog.program import Program
+
+__all__ = ["Options", "Progress", "compare", "default_data", "verify"]
+
+Array = npt.NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+SAMPLES_WITHOUT_DATA = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a verification samples: widths, networks per width, the root of the draws, the law of the entries.
+
+    `false_alarm` is the probability with which a true limit is to fail.
+    """
+
+    widths: tuple[int, ...] = (256, 1024, 4096)
+    samples: int = 64
+    seed: int = 0
+    entries: str = "gaussian"
+    false_alarm: float = 1e-3
+    progress: Progress | None = None
+
+
+def verify(
+    program: Program,
+    x: Any = None,
+    *,
+    widths: Sequence[int] = (256, 1024, 4096),
+    samples: int = 64,
+    seed: int = 0,
+    entries: str = "gaussian",
+    false_alarm: float = 1e-3,
+    sizes: Mapping[str, int] | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Return the comparison of a program's limit with sampled networks.
+
+    Raises:
+        LimitError: the program has no limit here.
+        DataError: data or options do not fit.
+    """
+    options = Options(_checked_widths(widths), _checked_samples(samples), seed, entries, false_alarm, progress)
+    derived = program.derive()
+    data = default_data(derived.core, seed, sizes or {}) if x is None else x
+    return compare(derived.core, derived.system, data, options)
+
+
+def compare(core: Core, system: LimitSystem, data: Any, options: Options) -> Verification:
+    """Return the comparison of a limit system with sampled networks of the program that it is the limit of."""
+    start = time.perf_counter()
+    plan = make_plan(system)
+    binding = bind(core, data)
+    evaluator = _evaluator(core, system, binding)
+    limit = tuple(evaluator.residuals(plan, {}, 1))
+    measured = {width: _sample(core, data, plan, width, options) for width in options.widths}
+    found = {w: tuple(evaluator.residuals(plan, values, options.samples)) for w, values in measured.items()}
+    seconds = time.perf_counter() - start
+    return judge(core.name, system, limit, found, options.samples, options.false_alarm, seconds)
+
+
+def _checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
+    found = tuple(sorted({int(width) for width in widths}))
+    if len(found) < 2 or found[0] < 2:
+        raise DataError(Diagnostic("TP420", "a verification needs at least two different widths, each at least 2"))
+    return found
+
+
+def _checked_samples(samples: int) -> int:
+    if samples < 8:
+        raise DataError(Diagnostic("TP420", f"a verification needs at least 8 networks per width, not {samples}"))
+    return int(samples)
+
+
+def default_data(core: Core, seed: int, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """Return three standard-normal samples for every input; sizes that data would bind are `sizes`, or 4.
+
+    The samples have correlation 0.6 with each other, so that no kernel between two of them is small by chance.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**31 - 1,)))
+    known = _Sizes({**core.symbols, **sizes})
+    return {item.name: _correlated(generator, _shape(core, item.name, known)) for item in core.inputs}
+
+
+def _correlated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    shared, own = generator.standard_normal(shape), generator.standard_normal((SAMPLES_WITHOUT_DATA, *shape))
+    return np.asarray(np.sqrt(0.6) * shared + np.sqrt(0.4) * own)
+
+
+class _Sizes(dict[str, float]):
+    """Sizes by name; 4 where none is given."""
+
+    def __missing__(self, key: str) -> float:
+        return 4
+
+
+def _shape(core: Core, name: str, sizes: Mapping[str, float]) -> tuple[int, ...]:
+    kind = core.types[name]
+    extents = [core.axes[axis].extent for axis in kind.axes] + ([] if kind.dimension is None else [kind.dimension])
+    return tuple(int(evaluate(extent, (), sizes)) for extent in extents)
+
+
+def _evaluator(core: Core, system: LimitSystem, binding: Binding) -> Evaluator:
+    names = [name for pair in system.grams.values() for name in pair] + list(system.data.values())
+    values = run_data(core, binding, tuple(dict.fromkeys(names)))
+    count = binding.samples
+    full = {n: np.broadcast_to(v, (count, *v.shape[1:])).reshape(count, -1).astype(np.float64) for n, v in values.items()}
+    grams = {str(f): full[left] @ full[right].T for f, (left, right) in system.grams.items()}
+    data = {str(f): full[name][:, 0] for f, name in system.data.items()}
+    sizes = {symbol.name: float(evaluate(size, (), binding.sizes)) for symbol, size in system.sizes.items()}
+    constants = {symbol.name: value for symbol, value in system.constants.items()}
+    return Evaluator(system, grams, data, {**constants, **sizes}, count)
+
+
+def _sample(core: Core, data: Any, plan: tuple[Check, ...], width: int, options: Options) -> dict[Measurement, Array]:
+    """Return every measurement on all networks of one width, stacked: (S, …)."""
+    wanted = tuple(dict.fromkeys(check.measurement for check in plan if check.measurement is not None))
+    done = 0
+
+    def draw(number: int) -> dict[Measurement, Array]:
+        nonlocal done
+        root = options.seed * 1_000_003 + width * 1_009 + number
+        network = FiniteNetwork(core, width, root, options.entries, "float32")
+        values = measure(network, data, wanted, seed=root + 1)
+        done += 1
+        if options.progress is not None:
+            options.progress(options.widths.index(width) * options.samples + done, len(options.widths) * options.samples)
+        return values
+
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        draws = list(pool.map(draw, range(options.samples)))
+    return {item: np.stack([values[item] for values in draws]).astype(np.float64) for item in wanted}
+
