@@ -34,6 +34,7 @@ from tensorprog.kernel.ir import (
     Result,
     Scalar,
     Statement,
+    expectations,
     ranges,
     references,
     walk,
@@ -56,7 +57,13 @@ _SIGNATURE = "void(float64[:, :, ::1], float64[:, ::1], float64[:, ::1], float64
 
 
 def emit(ir: KernelIR) -> KernelSource:
-    """Return the source of a program without numerical pair expectations."""
+    """Return the source of the pair program of `ir`.
+
+    Raises:
+        NotImplementedError: the pair program has numerical expectations; the interpreter runs those.
+    """
+    for let, expectation in expectations(ir.pair):
+        raise NotImplementedError(f"{let.name} is a numerical {expectation.kind}, which generated code cannot compute")
     return _Emitter(ir).emit()
 
 

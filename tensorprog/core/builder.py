@@ -80,6 +80,7 @@ class Builder:
     owner: str = ""
     order: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    unrolled: set[tuple[int, tuple[str, ...]]] = field(default_factory=set)
     statements: int = 0
     work: int = 0
     failed_outputs: int = 0
@@ -113,8 +114,10 @@ class Builder:
     # --- going back ----------------------------------------------------------------------------------------------
 
     def save(self) -> Callable[[], None]:
-        """Return a function that puts everything, the count of the work aside, back to what it is now."""
-        kept = {part.name: _copy(getattr(self, part.name)) for part in fields(self) if part.name != "work"}
+        """Return a function that puts everything but `work` and `unrolled` back to what it is now."""
+        kept = {
+            part.name: _copy(getattr(self, part.name)) for part in fields(self) if part.name not in ("work", "unrolled")
+        }
         names = [(scope, dict(scope.names)) for scope in {*enclosing(self.scope), self.root}]
 
         def restore() -> None:

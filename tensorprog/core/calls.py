@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from tensorprog.core.blocks import expand
 from tensorprog.core.builder import Builder
@@ -26,6 +27,7 @@ __all__ = ["builtin_functions"]
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "floordiv", "pow", "neg"})
 
 
+@cache
 def builtin_functions() -> Mapping[str, Primitive]:
     """Return the elementwise functions of the language by name."""
     return {name: record for name, record in registry().items() if not record.internal and name not in _OPERATORS}

@@ -14,6 +14,7 @@ axes are ours.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -278,6 +279,11 @@ class Core:
     outputs: tuple[Output, ...]
     types: Mapping[str, Type]
     gradients: tuple[Gradient, ...] = ()
+
+    def __str__(self) -> str:
+        text = importlib.import_module("tensorprog.core.text")  # which imports this module
+        listing: str = text.core_text(self)
+        return listing
 
 
 def walk(body: tuple[Instruction, ...]) -> Iterator[Instruction]:

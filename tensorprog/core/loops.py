@@ -75,6 +75,9 @@ def _unroll(builder: Builder, statement: For, first: int, last: int) -> None:
 
 def _is_rolled(builder: Builder, statement: For, first: int, last: int) -> bool:
     """Make the loop a `Scan` and return True, or leave everything as it was and return False."""
+    key = (id(statement), builder.calls)
+    if key in builder.unrolled:
+        return False
     restore = builder.save()
     axis = builder.fresh_axis(statement.variable.name)
     try:
@@ -83,6 +86,7 @@ def _is_rolled(builder: Builder, statement: For, first: int, last: int) -> bool:
         if reason.axis != axis:
             raise
         restore()
+        builder.unrolled.add(key)
         return False
     return True
 

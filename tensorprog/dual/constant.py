@@ -39,6 +39,7 @@ FUNCTIONS: Mapping[str, Callable[[sp.Expr], sp.Expr]] = {
     "cos": sp.cos,
     "tanh": sp.tanh,
     "erf": sp.erf,
+    "step": lambda x: (1 + sp.sign(x)) / 2,
     "gauss": lambda x: sp.exp(-(x**2)),
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,12 @@ def function(f: Expr, symbols: Mapping[str, Any]) -> Function:
 
 def find_features(f: Expr, symbols: Mapping[str, Any]) -> Features:
     """Return the features of f, those of the functions in it traced back through their arguments."""
+    return _find_features(f, tuple(sorted(symbols.items())))
+
+
+@functools.lru_cache(256)
+def _find_features(f: Expr, items: tuple[tuple[str, Any], ...]) -> Features:
+    symbols = dict(items)
     kinks: list[float] = []
     bends: list[tuple[float, float]] = []
     frequency = 0.0

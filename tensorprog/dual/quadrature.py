@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 
 _REACH, _HERMITE_REACH = 9.5, 13.0  # in standard deviations
 _PANEL, _HERMITE_PANEL = 2.0, 0.8  # the widest panels
-_FINE, _COARSE, _HERMITE_ORDER = 18, 13, 20
+_FINE, _COARSE, _HERMITE_ORDER = 14, 10, 20
 _MOST_PANELS = 1200
 _BLOCK = 1 << 21  # how many integrand values are held at once
 

@@ -16,7 +16,7 @@ import numpy as np
 from tensorprog.core.ir import Core, MatMul, walk
 from tensorprog.core.values import Array
 from tensorprog.finite.network import FiniteNetwork
-from tensorprog.finite.tangent import tangent
+from tensorprog.finite.tangent import tangent, tangent_of_sweeps
 
 __all__ = ["Measured", "Measurement", "integrate_readout", "measure"]
 
@@ -49,14 +49,19 @@ def measure(network: FiniteNetwork, x: Any, wanted: Sequence[Measurement], seed:
         wanted: what to measure. A variable of a rolled loop has one value per step, `steps` then is (L,).
         seed: of the random signs with which tangents of vectors are estimated.
     """
-    names = {name for item in wanted if item.kind is not Measured.TANGENT for name in (item.left, item.right)}
-    values = network.variables(x, sorted(names)) if names else {}
-    return {item: _measure(item, network, x, values, seed) for item in wanted}
+    moments = sorted({name for item in wanted if item.kind is not Measured.TANGENT for name in (item.left, item.right)})
+    tangents = sorted({name for item in wanted if item.kind is Measured.TANGENT for name in (item.left, item.right)})
+    values = network.variables(x, moments) if moments else {}
+    sweeps = network.sweeps(x, tangents) if tangents else {}
+    return {
+        item: _same_step(tangent_of_sweeps(sweeps[item.left], sweeps[item.right], 1, seed))
+        if item.kind is Measured.TANGENT
+        else _measure(item, network, x, values)
+        for item in wanted
+    }
 
 
-def _measure(item: Measurement, network: FiniteNetwork, x: Any, values: Mapping[str, Array], seed: int) -> Array:
-    if item.kind is Measured.TANGENT:
-        return _same_step(tangent(network, x, None if item.left == item.right else x, item.left, item.right, seed=seed))
+def _measure(item: Measurement, network: FiniteNetwork, x: Any, values: Mapping[str, Array]) -> Array:
     left, right = values[item.left], values[item.right]
     is_scalar = network.core.types[item.left].dimension is None
     if item.kind is Measured.SCALAR:

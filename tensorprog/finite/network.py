@@ -17,7 +17,7 @@ from tensorprog.core.values import Array, broadcast_samples
 from tensorprog.errors import DataError, Diagnostic
 from tensorprog.finite.draw import Draws, Entries
 from tensorprog.finite.gram import use_gradient
-from tensorprog.finite.sweep import Backward, Sweep, pair_uses, prepare
+from tensorprog.finite.sweep import Backward, Sweep, pair_uses
 from tensorprog.nonlin.evaluate import evaluate_integer
 
 __all__ = ["FiniteNetwork"]
@@ -122,12 +122,27 @@ class FiniteNetwork:
 
     def sweep(self, x: Any, variable: str) -> Sweep:
         """Return the forward values on `x`, ready for backward passes of `variable`."""
+        return self.sweeps(x, (variable,))[variable]
+
+    def sweeps(self, x: Any, variables: Iterable[str]) -> dict[str, Sweep]:
+        """Return the sweeps of several variables; their forward values are computed once."""
+        names, binding = tuple(variables), self.bind(x)
+        widths, parameters = self.widths(binding), self._parameters(binding, names)
+        backwards = {name: self._backward(name) for name in names}
+        read = {name: backward.read_forward() for name, backward in backwards.items()}
+        values = run(self.core, binding, parameters, widths, keep=frozenset[str]().union(*read.values()))
+        return {
+            name: Sweep(backward, binding, widths, parameters, {key: values[key] for key in read[name] & values.keys()})
+            for name, backward in backwards.items()
+        }
+
+    def _backward(self, variable: str) -> Backward:
+        """Return the backward pass of a variable under the rates of this core."""
         self._check_variable(variable)
         if variable not in self._backwards:
             self._backwards[variable] = Backward.of(self.core, variable)
-        written, binding = self._backwards[variable], self.bind(x)
-        backward = replace(written, core=replace(written.core, parameters=self.core.parameters))
-        return prepare(backward, binding, self.widths(binding), self._parameters(binding, (variable,)))
+        written = self._backwards[variable]
+        return replace(written, core=replace(written.core, parameters=self.core.parameters))
 
     def _parameters(self, binding: Binding, names: Iterable[str]) -> dict[str, Array]:
         used = parameters_read(prune(self.core.body, names))

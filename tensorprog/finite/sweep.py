@@ -18,7 +18,7 @@ from tensorprog.core.values import Array
 from tensorprog.finite.draw import positional
 from tensorprog.finite.gram import Use, collect_use, contract
 
-__all__ = ["Backward", "Sweep", "pair_uses", "prepare"]
+__all__ = ["Backward", "Sweep", "pair_uses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,6 @@ class Sweep:
             tuple(s + k for s, k in zip(starts, place, strict=True)): float(values[place])
             for place in np.ndindex(values.shape)
         }
-
-
-def prepare(
-    backward: Backward,
-    binding: Binding,
-    widths: Mapping[str, int],
-    parameters: Mapping[str, Array],
-) -> Sweep:
-    """Run the forward part and return what backward passes on these data need."""
-    keep = backward.read_forward()
-    values = run(backward.forward, binding, parameters, widths, keep=keep)
-    return Sweep(backward, binding, widths, parameters, values)
 
 
 def _seed(place: tuple[int, ...], shape: tuple[int, ...], weights: Array | None, dtype: np.dtype[Any]) -> Array:

@@ -13,7 +13,7 @@ from tensorprog.finite.network import FiniteNetwork, symmetrize
 from tensorprog.finite.sweep import Sweep, pair_uses
 from tensorprog.nonlin.evaluate import evaluate_integer
 
-__all__ = ["mean", "second_moment", "tangent"]
+__all__ = ["mean", "second_moment", "tangent", "tangent_of_sweeps"]
 
 
 def mean(network: FiniteNetwork, x: Any, name: str) -> Array:
@@ -57,14 +57,20 @@ def tangent(network: FiniteNetwork, x1: Any, x2: Any, left: str, right: str, pro
     first = network.sweep(x1, left)
     second = first if x2 is None and left == right else network.sweep(x1 if x2 is None else x2, right)
     check_pair(first.binding, second.binding, network.core)
+    return tangent_of_sweeps(first, second, probes, seed)
+
+
+def tangent_of_sweeps(first: Sweep, second: Sweep, probes: int, seed: int) -> Array:
+    """Return the estimate of `tangent` for forward values that are known already."""
+    left, right, core = first.backward.variable, second.backward.variable, first.backward.core
     size = _dimension(first)
     _check_dimensions(size, _dimension(second), left, right)
     if size is None:
         return _tangent_of_seed(first, second, None)
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(network.core.parameters), 0)))
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(len(core.parameters), 0)))
     total = np.zeros(())
     for _ in range(probes):
-        signs = (2 * generator.integers(0, 2, size, dtype=np.int8) - 1).astype(network.dtype)
+        signs = (2 * generator.integers(0, 2, size, dtype=np.int8) - 1).astype(first.binding.dtype)
         total = total + _tangent_of_seed(first, second, signs)
     return np.asarray(total / (probes * size))
 

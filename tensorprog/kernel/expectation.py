@@ -9,7 +9,7 @@ the tolerance are integrated in two dimensions.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class Numerics:
     def _point(self, function: Expr, laws: list[Array]) -> tuple[Array, Array, Array]:
         shape = np.broadcast_shapes(*(law.shape for law in laws))
         m, q = (np.broadcast_to(law, shape).ravel() for law in laws)
-        value, error = _over_finite((m, q), lambda *law: point_quadrature(function, *law, self.parameters))
+        value, error = _over_finite((m, q), lambda m, q: point_quadrature(function, m, q, self.parameters))
         norm = _norms(function, m, q, self.parameters)
         return value.reshape(shape), error, np.sqrt(norm)
 
@@ -90,7 +90,10 @@ class Numerics:
         return value.reshape(shape), error, scale
 
     def _integrate(self, phi: Expr, psi: Expr, laws: tuple[Array, ...]) -> tuple[Array, Array]:
-        return _over_finite(laws, lambda *law: pair_quadrature(phi, psi, *law, self.parameters))
+        def integrate(m1: Array, m2: Array, q1: Array, q2: Array, c: Array) -> tuple[Array, Array]:
+            return pair_quadrature(phi, psi, m1, m2, q1, q2, c, self.parameters)
+
+        return _over_finite(laws, integrate)
 
     def _block(self, names: tuple[str, ...], laws: list[Array]) -> tuple[Array, Array, Array]:
         """Return the expectations of a block (N1, N2) whose laws are those of its rows and columns."""
@@ -151,7 +154,13 @@ def _find_factors(function: Expr, m: Array, q: Array, parameters: Mapping[str, f
 
 
 def _norms(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Array:
-    return _over_finite((m, q), lambda *law: hermite_factors(function, *law, 1, parameters)[::-1])[0]
+    """Return E f² under the laws N(m, q)."""
+
+    def integrate(m: Array, q: Array) -> tuple[Array, Array]:
+        norms = hermite_factors(function, m, q, 1, parameters)[1]
+        return norms, np.zeros_like(norms)
+
+    return _over_finite((m, q), integrate)[0]
 
 
 def _series(a: Factors, b: Factors, i: Any, j: Any, rho: Array, degree: int) -> Array:
@@ -162,13 +171,11 @@ def _series(a: Factors, b: Factors, i: Any, j: Any, rho: Array, degree: int) -> 
     return total
 
 
-def _over_finite(laws: tuple[Array, ...], integrate: Any) -> tuple[Array, Array]:
+def _over_finite(laws: tuple[Array, ...], integrate: Callable[..., tuple[Array, Array]]) -> tuple[Array, Array]:
     """Return values and errors of `integrate`, in chunks, NaN where a law is not finite."""
     value, error = np.full(laws[0].shape, np.nan), np.zeros(laws[0].shape)
     (where,) = np.nonzero(np.all([np.isfinite(law) for law in laws], axis=0))
     for start in range(0, len(where), _CHUNK):
         chunk = where[start : start + _CHUNK]
-        first, second = integrate(*(law[chunk] for law in laws))
-        value[chunk] = first
-        error[chunk] = second if np.ndim(second) <= 1 else 0.0
+        value[chunk], error[chunk] = integrate(*(law[chunk] for law in laws))
     return value, error

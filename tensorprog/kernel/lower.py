@@ -14,7 +14,7 @@ from tensorprog.kernel.scalars import Program, lower_scalar, quantity
 from tensorprog.kernel.share import share_subexpressions
 from tensorprog.limit.equations import Equation, LimitSystem, Recurrence, X, Y
 
-__all__ = ["define_equation", "lower"]
+__all__ = ["LimitSystem", "define_equation", "lower"]
 
 
 def lower(system: LimitSystem) -> KernelIR:

@@ -18,7 +18,7 @@ from tensorprog.limit.naming import Ledger, Names
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.schedule import schedule
 from tensorprog.limit.support import check_supported
-from tensorprog.limit.variables import Variables
+from tensorprog.limit.variables import Ref, Variables
 from tensorprog.nonlin.expression import Call
 from tensorprog.nonlin.expression import walk as subexpressions
 

@@ -160,6 +160,8 @@ class Ledger:
         coefficient = derived.term.coefficient
         if coefficient.is_Symbol or coefficient.is_number:
             return True
+        if derived.rule == "law of large numbers":
+            return isinstance(coefficient, AppliedUndef)
         if derived.rule not in LINEAR_RULES:
             return False
         if len({ref.name for ref in refs}) > 1:

@@ -16,9 +16,8 @@ from tensorprog.errors import DataError, Diagnostic
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.interpret import interpret_diagonal
 from tensorprog.kernel.ir import KernelIR, Result
-from tensorprog.kernel.lower import lower
+from tensorprog.kernel.lower import LimitSystem, lower
 from tensorprog.kernel.select import select
-from tensorprog.limit.equations import LimitSystem
 from tensorprog.runtime.backends import Block, Run, check_backend, compile_source, prepare, source_text
 from tensorprog.runtime.features import prepare_features, values_of_parameters
 from tensorprog.runtime.load import Compiled

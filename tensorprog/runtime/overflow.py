@@ -17,12 +17,13 @@ __all__ = ["describe_overflow"]
 
 def describe_overflow(run: Run, row: int, column: int, dtype: np.dtype[Any]) -> DataError:
     """Return the error (TP454) for an entry that is not finite: it names the first quantity that is not."""
-    for samples, place, argument in ((run.left.samples, row, "x1"), (run.right.samples, column, "x2")):
+    second = "x1" if run.right is run.left else "x2"
+    for samples, place, argument in ((run.left.samples, row, "x1"), (run.right.samples, column, second)):
         name = _first_in_samples(samples, place)
         if name is not None:
             return _error(f"{name} is not finite for sample {place} of {argument}", _line(run.ir.sample, name))
     name = _first_in_pair(run, row, column)
-    where = f"for sample {row} of x1 and sample {column} of x2"
+    where = f"for sample {row} of x1 and sample {column} of {second}"
     if name is None:
         return _error(f"the result is too large for {dtype} {where}", "")
     return _error(f"{name} is not finite {where}", _line(run.ir.pair, name))

@@ -144,13 +144,13 @@ def _evaluator(core: Core, system: LimitSystem, binding: Binding) -> Evaluator:
 def _sample(core: Core, data: Any, plan: tuple[Check, ...], width: int, options: Options) -> dict[Measurement, Array]:
     """Return every measurement on all networks of one width, stacked: (S, …)."""
     wanted = tuple(dict.fromkeys(check.measurement for check in plan if check.measurement is not None))
+    first = FiniteNetwork(core, width, 0, options.entries, "float32")
     done = 0
 
     def draw(number: int) -> dict[Measurement, Array]:
         nonlocal done
         root = options.seed * 1_000_003 + width * 1_009 + number
-        network = FiniteNetwork(core, width, root, options.entries, "float32")
-        values = measure(network, data, wanted, seed=root + 1)
+        values = measure(first.redraw(root), data, wanted, seed=root + 1)
         done += 1
         if options.progress is not None:
             options.progress(options.widths.index(width) * options.samples + done, len(options.widths) * options.samples)

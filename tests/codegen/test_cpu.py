@@ -15,7 +15,9 @@ from tensorprog.dual.numeric import SPECIALS
 from tensorprog.kernel.ir import Index
 from tensorprog.kernel.lower import lower
 from tensorprog.limit.equations import Recurrence, X, Y
-from tests.kernel.systems import GRAM, equation, layer_norm, relu_deep, relu_mlp, system
+from tensorprog.runtime import intrinsics
+from tensorprog.runtime.gram import Kernel
+from tests.kernel.systems import GRAM, core, data, equation, layer_norm, relu_deep, relu_mlp, system, tanh_deep
 
 
 def test_the_source_is_python_with_a_header_and_a_comment_per_equation() -> None:
@@ -35,13 +37,16 @@ def test_a_recurrence_is_a_loop_and_needs_a_strip_per_carried_value() -> None:
     assert "work = np.empty((2, 256))" in sources[1]
 
 
+def test_numerical_expectations_are_not_for_generated_code() -> None:
+    with pytest.raises(NotImplementedError, match="PairExpectation"):
+        emit(lower(tanh_deep()))
+
+
 def test_a_program_without_loops_needs_no_strips() -> None:
     assert "work" not in emit(lower(layer_norm())).text
 
 
 def test_every_special_function_has_an_intrinsic() -> None:
-    from tensorprog.runtime import intrinsics
-
     assert {intrinsic_name(special.__name__) for special in SPECIALS} <= set(intrinsics.__all__)
 
 
@@ -91,9 +96,6 @@ def test_what_another_loop_reads_is_kept_for_all_layers() -> None:
 
     found = system(blocks(X, X), blocks(X, Y), {"ntk": (t(4, X, X), t(4, X, Y) + k(2, X, Y))}, {})
     assert "work = np.empty((6, 256))" in emit(lower(found)).text
-    from tensorprog.runtime.gram import Kernel
-    from tests.kernel.systems import core, data
-
     x1, x2 = data(3), data(4, seed=1)
     ks = [x1 @ x2.T]
     total = 0 * ks[0]

@@ -330,7 +330,9 @@ def test_scans_and_loops_inside_blocks():
     data = {**DATA, "u": np.arange(72.0).reshape(2, 3, 3, 4) / 50}
     env, drawn = sample(core, data)
     steps = data["u"] @ drawn["W"].T
-    state = np.stack([steps[:, 0], 2 * steps[:, 0] + steps[:, 1], 4 * steps[:, 0] + 2 * steps[:, 1] + steps[:, 2]], axis=1)
+    state = np.stack(
+        [steps[:, 0], 2 * steps[:, 0] + steps[:, 1], 4 * steps[:, 0] + 2 * steps[:, 1] + steps[:, 2]], axis=1
+    )
     expected = (state @ drawn["deep.B"][0].T + 1) @ drawn["deep.B"][1].T + 2
     np.testing.assert_allclose(env["z"], expected.transpose(0, 2, 1, 3), rtol=1e-12)
 

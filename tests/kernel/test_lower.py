@@ -51,7 +51,6 @@ def test_arithmetic_is_written_with_few_operations(expr: sp.Expr, text: str) -> 
 
 def test_copies_tell_whose_quantity_is_read() -> None:
     k = sp.Function("K")
-    assert _text(k(X, X) + k(X, Y) * k(Y, Y)) == "K(x) + K*K(x')" or "K(x')" in _text(k(Y, Y))
     assert [_text(k(*args)) for args in ((X, X), (Y, Y), (X, Y), (Y, X))] == ["K(x)", "K(x')", "K", "Kᵀ"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +164,6 @@ def test_bad_requests_are_named(call: dict[str, Any], code: str) -> None:
 
 
 def test_a_refused_kernel_raises_its_reason() -> None:
-    from dataclasses import replace
-
     reason = LimitError("the reason")
     system = replace(layer_norm(), refused={("f", "ntk"): reason})
     with pytest.raises(LimitError, match="the reason"):

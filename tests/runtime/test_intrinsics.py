@@ -5,6 +5,7 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from numba import njit
 
 from tensorprog.dual import numeric
 from tensorprog.runtime import intrinsics
@@ -56,6 +57,4 @@ def test_fma_rounds_once() -> None:
 
 
 def _fma(a: float, b: float, c: float) -> float:
-    from numba import njit
-
     return njit(lambda x, y, z: intrinsics.fma(x, y, z))(a, b, c)
