@@ -168,9 +168,14 @@ def test_fourier_features_give_the_gaussian_kernel() -> None:
     np.testing.assert_allclose(compiled("fourier", "cpu")(x, get="nngp"), 2 * arc_cosine(rbf + 0.1)[0], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", DERIVED)
+# Fewer layers say as much about the rules in a fraction of the time.
+SHALLOW = {"deep_mlp": {"L": 3}, "norm_residual_mlp": {"L": 2}, "residual_mlp": {"L": 3}}
+
+
+@pytest.mark.parametrize("name", [name for name in DERIVED if name != "spiking"])  # its quadrature is for the slow one
 def test_limit_agrees_with_sampled_networks(name: str) -> None:
-    verification = load(name).verify(samples(name)[:3], widths=(64, 256), samples=32, seed=0)
+    net = tp.load(FOLDER / f"{name}.tp", **SHALLOW.get(name, {}))
+    verification = net.verify(samples(name)[:3], widths=(64, 256), samples=32, seed=0)
     assert verification.passed, str(verification)
 
 

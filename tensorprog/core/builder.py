@@ -229,7 +229,7 @@ class Builder:
         body = self.levels[-1].body
         if isinstance(value.expr, Operand) and body and body[-1].target == self.leaves[value.expr.index]:
             last = body[-1]
-            if last.target.startswith(f"{self.owner}.") and self.types[last.target] == kind and self._is_known(value):
+            if last.target.rpartition(".")[2].isdigit() and self.types[last.target] == kind:
                 body[-1] = replace(last, target=name, span=span)
                 self.types[name] = self.types.pop(last.target)
                 self.interned[name] = self.interned.pop(last.target)
@@ -237,9 +237,6 @@ class Builder:
                 return
         expression, operands = self._close(value.expr)
         self.add(Map(name, expression, operands, span=span), kind)
-
-    def _is_known(self, value: Value) -> bool:
-        return any(value is other or value.expr == other.expr for other in self.known.values())
 
     def _close(self, expr: Expr) -> tuple[Expr, tuple[str, ...]]:
         """Return an expression over interned variables as one over its own operands, and their names."""

@@ -23,6 +23,7 @@ from tensorprog.dual.moments import NoClosedForm
 from tensorprog.dual.normal_form import Form, One, normal_form
 from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
 from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined
+from tensorprog.nonlin.derivative import distributional_derivative
 from tensorprog.nonlin.expression import ZERO, Expr, Number, operands
 from tensorprog.nonlin.simplify import bind, simplify
 
@@ -144,8 +145,26 @@ def _ordinary_pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Exp
         return _product(
             _ordinary_point(phi, law.m1, law.q1, naming, mode), _ordinary_point(psi, law.m2, law.q2, naming, mode)
         )
+    found = _by_stein(phi, psi, law, naming, mode) or _by_stein(psi, phi, law.swapped, naming, mode)
+    if found is not None:
+        return found
     names = naming(phi), naming(psi)
     return Dual(PairExpectation(*names, law.m1, law.m2, law.q1, law.q2, law.c), _QUADRATURE, _PAIR_ERROR)
+
+
+def _by_stein(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations) -> Dual | None:
+    """Return E[(a u + b) ψ(v)] = (a m1 + b) E ψ + a c E ψ′, ψ′ in the sense of distributions; None for another φ."""
+    form = normal_form(phi)
+    if form is None or any(not isinstance(term.factor, One) or term.power > 1 for term in form):
+        return None
+    by_power = {term.power: term.coefficient for term in form}
+    a, b = by_power.get(1, sp.Integer(0)), by_power.get(0, sp.Integer(0))
+    slope = point(distributional_derivative(psi, 0), law.m2, law.q2, naming, mode)
+    terms = [Dual(a * law.c * slope.expr, f"Stein's lemma; {slope.rule}", slope.error)]
+    if a * law.m1 + b != 0:
+        mean = _ordinary_point(psi, law.m2, law.q2, naming, mode)
+        terms.append(Dual((a * law.m1 + b) * mean.expr, mean.rule, mean.error))
+    return _summed(terms)
 
 
 def _product(left: Dual, right: Dual) -> Dual:
@@ -253,6 +272,9 @@ def _slice(spike: Spike, psi: Expr, pair_law: PairLaw, naming: Naming, mode: Exp
 def _with_spikes(ordinary: Dual, spikes: list[Dual]) -> Dual:
     if not spikes:
         return ordinary
-    parts = [part for part in (ordinary, *spikes) if part.expr != 0] or spikes
+    return _summed([part for part in (ordinary, *spikes) if part.expr != 0] or spikes)
+
+
+def _summed(parts: list[Dual]) -> Dual:
     rules = "; ".join(dict.fromkeys(part.rule for part in parts))
     return Dual(sp.Add(*(part.expr for part in parts)), rules, next((p.error for p in parts if p.error), None))

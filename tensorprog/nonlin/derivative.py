@@ -10,7 +10,7 @@ from tensorprog.nonlin.expression import ONE, ZERO, Apply, Call, Expr, Fn, Opera
 from tensorprog.nonlin.simplify import bind, simplify
 from tensorprog.nonlin.traverse import fold
 
-__all__ = ["derivative", "true_derivative"]
+__all__ = ["derivative", "distributional_derivative", "true_derivative"]
 
 Partials = Callable[[Expr], tuple[Expr, ...]]
 
@@ -30,6 +30,11 @@ def true_derivative(expr: Expr, index: int) -> Expr:
     There step′ = δ, sign′ = 2δ and |u|′ = sign(u): Eilers, Memmesheimer, Goedeke (2405.15539).
     """
     return _differentiate(expr, index, _true_partials)
+
+
+def distributional_derivative(expr: Expr, index: int) -> Expr:
+    """Return the derivative in the sense of distributions: step′ = δ everywhere, and surrogates are not used."""
+    return _differentiate(expr, index, _distributional_partials)
 
 
 def _differentiate(expr: Expr, index: int, partials: Partials) -> Expr:

@@ -148,9 +148,11 @@ def rebuild(expr: Expr, args: tuple[Expr, ...]) -> Expr:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """Yield every subexpression, `expr` first."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(children(node)))
 
 
 def operands(expr: Expr) -> tuple[int, ...]:

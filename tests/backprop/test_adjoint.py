@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from tensorprog.backprop.adjoint import differentiate
 from tensorprog.core.bind import Binding, bind
 from tensorprog.core.evaluate import run, width_sizes
-from tensorprog.core.ir import walk
+from tensorprog.core.ir import Core, walk
+from tensorprog.core.wellformed import check_wellformed
 from tensorprog.finite.gram import Use, collect_use
 from tensorprog.finite.network import FiniteNetwork
-from tensorprog.finite.sweep import Backward, prepare
 from tests.core.programs import ALL, make_data
+from tests.core.sources import TEXTS, core_of
 
 WIDTH = 6
 
@@ -36,9 +38,12 @@ def differences(loss: Callable[[dict[str, np.ndarray]], np.ndarray], parameters:
     return direction, (4 * fine - coarse) / 3
 
 
-@pytest.mark.parametrize("program", ALL)
+CORES: dict[str, Callable[[], Core]] = {**ALL, **{name: partial(core_of, name) for name in TEXTS}}
+
+
+@pytest.mark.parametrize("program", CORES)
 def test_gradients_of_outputs_agree_with_finite_differences(program: str) -> None:
-    core = ALL[program]()
+    core = CORES[program]()
     network = FiniteNetwork(core, WIDTH, seed=3)
     binding = bind(core, make_data(core, 3, 1))
     parameters = draw(network, binding)
@@ -80,7 +85,7 @@ def test_gradients_of_inner_variables_agree_with_finite_differences(program: str
     binding = bind(core, make_data(core, 2, 2))
     parameters = draw(network, binding)
     widths = network.widths(binding)
-    sweep = prepare(Backward.of(core, variable), binding, widths, parameters)
+    sweep = network.sweep(binding, variable)
     value = run(core, binding, parameters, widths, keep=[variable])[variable]
     seed = np.random.default_rng(8).standard_normal((1, *value.shape[1:]))
     back = differentiate(core, variable)
@@ -109,11 +114,12 @@ def test_gradients_of_inner_variables_agree_with_finite_differences(program: str
         np.testing.assert_allclose(total, np.broadcast_to(expected, (2,)), rtol=1e-7, atol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("program", ALL)
+@pytest.mark.parametrize("program", CORES)
 def test_the_backward_pass_is_a_program_with_types_and_spans(program: str) -> None:
-    core = ALL[program]()
+    core = CORES[program]()
     for output in core.outputs:
         back = differentiate(core, output.source)
+        check_wellformed(back)
         assert back.inputs[-1].name == f"d.{output.source}"
         for instruction in walk(back.body):
             assert instruction.span is not None

@@ -411,7 +411,7 @@ ALL = {
     "broadcasting": broadcasting,
 }
 
-EXTENTS = {"d": 3, "H": 5, "T": 4}
+EXTENTS = {"d": 3, "H": 5, "T": 4, "c": 2}
 
 
 def make_data(core: Core, samples: int, seed: int, **extents: int) -> dict[str, np.ndarray]:

@@ -321,7 +321,8 @@ def test_a_block_at_every_position_is_the_block_at_each():
 
 def test_scans_and_loops_inside_blocks():
     text = (
-        "input u[t, i] : (d)\nblock deep(h) { for l in 1..2 { param B : (n, n) ~ N(0, 1 / n)\n h = B @ h + l }\n return h }\n"
+        "input u[t, i] : (d)\nblock deep(h) { for l in 1..2 { param B : (n, n) ~ N(0, 1 / n)\n h = B @ h + l }\n"
+        " return h }\n"
         "block past(h) { g[t] = h\n scan t { s[t] = s[t - 1] * 2 + g[t] }\n return s[t] }\n"
         "z[i, t] = deep(past(W @ u[t, i]))"
     )

@@ -1,7 +1,7 @@
 """Sizes in normal form mean what they meant, and equal polynomials are equal."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorprog.core.ir import Affine
@@ -17,6 +17,7 @@ def _grow(inner):
     return st.builds(lambda f, a, b: apply(f, a, b), OPERATORS, inner, inner) | inner.map(lambda a: apply("neg", a))
 
 
+@settings(deadline=None)
 @given(st.recursive(LEAVES, _grow, max_leaves=8), st.integers(1, 9), st.integers(1, 9))
 def test_normal_forms_keep_values_and_are_unique(expr, height, length):
     sizes = {"H": height, "T": length, "p": 3}
@@ -29,6 +30,7 @@ def test_normal_forms_keep_values_and_are_unique(expr, height, length):
     assert normal(found, {}) == found
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["H", "T", "H*T", "2"]), min_size=1, max_size=5), st.randoms())
 def test_the_order_of_terms_does_not_matter(names, random):
     pieces = {"H": Symbol("H"), "T": Symbol("T"), "H*T": Symbol("T") * Symbol("H"), "2": Number(2)}

@@ -23,6 +23,7 @@ from tensorprog.dual.expectation import (
     pair,
     point,
 )
+from tensorprog.dual.quadrature import pair_quadrature, point_quadrature
 from tensorprog.dual.special import Angle, Det, PairExpectation, PointExpectation, Support
 from tensorprog.nonlin.derivative import derivative, true_derivative
 from tensorprog.nonlin.evaluate import evaluate
@@ -371,6 +372,28 @@ def test_other_functions_are_numerical(phi: Expr) -> None:
     assert found.expr == PairExpectation(sp.Symbol("f"), sp.Symbol("f"), 0, 0, Q1, Q2, C)
     assert found.error and found.rule == "quadrature"
     assert isinstance(coincident(phi, phi, ZERO, Q, name).expr, PointExpectation)
+
+
+@pytest.mark.parametrize("psi", [apply("tanh", U), apply("relu", U), apply("sign", U - 1), apply("elu", U)])
+def test_affine_functions_need_one_dimension(psi: Expr, value: Callable[..., Any]) -> None:
+    """Stein's lemma, against the two-dimensional integral of the same."""
+    functions: dict[Expr, sp.Symbol] = {}
+
+    def naming(expr: Expr) -> sp.Symbol:
+        return functions.setdefault(expr, sp.Symbol(f"f{len(functions)}"))
+
+    phi = 2 * U - 0.5
+    found = pair(phi, psi, PairLaw(M1, M2, Q1, Q2, C), naming)
+    assert not found.expr.has(PairExpectation)
+    names = {symbol: expr for expr, symbol in functions.items()}
+    law = {"m1": 0.3, "m2": -0.2, "q1": 0.8, "q2": 1.4, "c": 0.6}
+
+    def integrated(f: sp.Symbol, m: sp.Expr, q: sp.Expr) -> sp.Expr:
+        return sp.Float(float(point_quadrature(names[f], float(m.subs(law)), float(q.subs(law)), {})[0]))
+
+    actual = float(value(found.expr.replace(PointExpectation, integrated), **law))
+    expected = pair_quadrature(phi, psi, *law.values(), {})[0]
+    assert actual == pytest.approx(float(expected), abs=1e-12)
 
 
 def test_numeric_mode_integrates_what_has_a_closed_form() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tensorprog.finite.network import FiniteNetwork
 from tensorprog.finite.sweep import pair_uses
 from tensorprog.nonlin.expression import Number, Position, Symbol
 from tests.core.programs import ALL, N, Program, U, data_layer, index, make_data, readout
+from tests.core.sources import TEXTS, core_of
 
 
 def jacobian_kernel(network: FiniteNetwork, x1: object, x2: object, output: str) -> np.ndarray:
@@ -42,9 +45,12 @@ def parameters_used(core: Core) -> set[str]:
     return {gradient.parameter for gradient in core.gradients}
 
 
-@pytest.mark.parametrize("program", ALL)
+CORES: dict[str, Callable[[], Core]] = {**ALL, **{name: partial(core_of, name) for name in TEXTS}}
+
+
+@pytest.mark.parametrize("program", CORES)
 def test_ntk_is_the_gram_matrix_of_the_jacobian(program: str) -> None:
-    core = ALL[program]()
+    core = CORES[program]()
     network = FiniteNetwork(core, 7, seed=1)
     x1, x2 = make_data(core, 3, 10), make_data(core, 2, 11)
     for output in (entry.name for entry in core.outputs):
