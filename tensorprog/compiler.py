@@ -1,7 +1,7 @@
 """The spine: the stages from a `.tp` text to a kernel, in order, each a function from one type to the next.
 
-    Source ──syntax──▶ SyntaxTree ──core──▶ Core ──limit──▶ LimitSystem ──kernel──▶ KernelIR ──source──▶ str ──▶ Kernel
-                                      └──backward──▶ Core
+    Source ─syntax─▶ SyntaxTree ─core─▶ Core ─limit─▶ LimitSystem ─kernel─▶ KernelIR ─source─▶ KernelSource ─▶ Kernel
+                                         └─backward─▶ Core ─sample─▶ FiniteNetwork
 
 There is no mathematics here. A stage's room is imported when the stage first runs, so that reading a program does not
 pay for sympy, nor printing a formula for numba.
@@ -42,9 +42,11 @@ STAGES = (
     Stage("backward", "tensorprog.backprop.adjoint:differentiate", "Core", "Core", "write the backward pass"),
     Stage("limit", "tensorprog.limit.derive:derive", "Core", "LimitSystem", "apply the Master Theorem"),
     Stage("kernel", "tensorprog.kernel.lower:lower", "LimitSystem", "KernelIR", "lower the equations to scalar code"),
-    Stage("source", "tensorprog.codegen.cpu:emit", "KernelIR", "str", "print numba source"),
+    Stage("source", "tensorprog.codegen.cpu:emit", "KernelIR", "KernelSource", "print numba source"),
     Stage("run", "tensorprog.runtime.gram:Kernel", "LimitSystem", "Kernel", "compile, and fill Gram matrices"),
-    Stage("sample", "tensorprog.finite.network:FiniteNetwork", "Core", "FiniteNetwork", "draw a network of finite width"),
+    Stage(
+        "sample", "tensorprog.finite.network:FiniteNetwork", "Core", "FiniteNetwork", "draw a network of finite width"
+    ),
     Stage("verify", "tensorprog.verify.run:verify", "LimitSystem", "Verification", "compare limit and samples"),
     Stage("draw", "tensorprog.plots.draw:draw", "Core", "str", "draw the program as SVG"),
     Stage("graph", "tensorprog.core.graph:graph", "Core", "MultiDiGraph", "view the program as a graph"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tensorprog.compiler import stage
-from tensorprog.errors import Diagnostic, LimitError, ParseError, Source
+from tensorprog.errors import DataError, Diagnostic, ParseError, Source
 from tensorprog.syntax.tree import Num, SyntaxTree
 from tensorprog.syntax.unparse import unparse
 
@@ -127,13 +127,15 @@ class Program:
         chosen = [entry for entry in self.outputs if name in (None, entry.name)]
         if not chosen:
             known = ", ".join(entry.name for entry in self.outputs)
-            raise LimitError(Diagnostic("TP402", f"there is no output `{name}`", hint=f"the outputs are: {known}"))
+            raise DataError(
+                Diagnostic("TP411", f"the program has no output `{name}`", hint=f"the outputs are: {known}")
+            )
         return chosen[0]
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph[str]:
         """The program as a frozen networkx graph: a view, never the program itself."""
-        return stage("graph")(self._core)  # type: ignore[no-any-return]
+        return stage("graph")(self._core)
 
     def derive(self, expectations: Literal["auto", "numeric"] = "auto") -> Derivation:
         """Return the limit n → ∞: the recursive equations of NNGP and NTK, and what they rest on.
@@ -155,7 +157,7 @@ class Program:
 
         Args:
             backend: "cpu" (generated numba code), "interpret" (numpy, slow and obvious) or "cuda".
-            dtype: the precision of the result and of the work per entry.
+            dtype: the precision in which results are stored; the work is done in float64.
             expectations: "auto" takes closed forms where there are some, "numeric" integrates all (a check).
 
         Raises:
@@ -178,6 +180,7 @@ class Program:
             width: the size of the first width; the others follow at their ratios.
             seed: the same seed and sizes give the same draw.
             entries: the law of the entries of matrices of infinite fan-in; data layers and vectors stay Gaussian.
+            **options: `dtype`, "float64" or "float32".
         """
         return stage("sample")(self._core, width, seed, entries, **options)  # type: ignore[no-any-return]
 
@@ -189,7 +192,9 @@ class Program:
         Args:
             x: data as for the kernel; three standard-normal samples if None.
             widths: the widths to sample at, at least two.
-            samples: networks per width.
+            samples: networks of the largest width; of a width n, √(largest / n) times as many.
             seed: the root of all draws.
+            **options: `entries` as for `sample`; `false_alarm`, the probability with which a true limit fails; `sizes`
+                that data would bind; `progress`, called with the numbers of networks done and to do.
         """
         return stage("verify")(self, x, widths=widths, samples=samples, seed=seed, **options)  # type: ignore[no-any-return]

@@ -52,11 +52,16 @@ def _unlike(values: Sequence[Value]) -> tuple[Value, Value]:
 
 
 def _alone(builder: Builder, value: Value, span: Span) -> Value:
-    """Return a vector as a function of one variable with numeric coefficients."""
+    """Return a vector as a function of one variable with numeric coefficients, free of the widths."""
     if value.dimension is None:
         return value
-    placed = any(isinstance(node, Position) for node in walk(value.expr))
-    return builder.materialize(value, span) if placed or len(value.operands) > 1 else value
+    varies = any(_varies(node, builder) for node in walk(value.expr))
+    return builder.materialize(value, span) if varies or len(value.operands) > 1 else value
+
+
+def _varies(node: Expr, builder: Builder) -> bool:
+    """Return whether a node of an expression has a value of its own at every index, or at every width."""
+    return isinstance(node, Position) or (isinstance(node, Symbol) and node.name in builder.widths)
 
 
 def bounded(builder: Builder, value: Value, span: Span) -> Value:

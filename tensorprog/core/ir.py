@@ -50,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """A dimension that goes to infinity; `ratio` is its size over the first width's, an expression or None for the first."""
+    """A dimension that goes to infinity; `size` gives it in terms of earlier widths, None for the first."""
 
     name: str
     size: Expr | None  # of a dependent width, in terms of earlier widths: `width m = 4 * n`
@@ -220,7 +220,7 @@ class Moment(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """Inside a scan: `target` is `source` at the step before; at the first step the outer variable `initial`, or zero."""
+    """Inside a scan: `target` is `source` a step before; at the first step the outer variable `initial`, or zero."""
 
     target: str
     source: str

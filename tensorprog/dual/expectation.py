@@ -9,6 +9,7 @@ Closed forms hold on the whole closed cone of covariances: for variances of zero
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -44,6 +45,9 @@ Naming: TypeAlias = Callable[[Expr], sp.Symbol]
 _POINT_ERROR = "integrated numerically in one dimension; the error is estimated at run time"
 _PAIR_ERROR = "integrated numerically in two dimensions; the error is estimated at run time"
 _QUADRATURE = "quadrature"
+
+_LETTERS = tuple(sp.Dummy(name, real=True, positive=name[0] == "q" or None) for name in ("m1", "m2", "q1", "q2", "c"))
+_DETERMINANT = sp.Dummy("d", positive=True)  # positive, so that roots simplify
 
 
 class Expectations(Enum):
@@ -175,35 +179,40 @@ def _product(left: Dual, right: Dual) -> Dual:
 
 def _closed(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
     """Return the closed form, found for letters in place of the moments."""
-    forms = normal_form(phi), normal_form(psi)
-    if forms[0] is None or forms[1] is None:
-        return None
     letters = _letters(pair_law)
-    means = letters.get(pair_law.m1, pair_law.m1), letters.get(pair_law.m2, pair_law.m2)
-    letter_law, back = _letter_law(pair_law, letters)
-    try:
-        expr = closed_moment(forms[0], forms[1], means, letter_law)
-    except NoClosedForm:
+    found = _closed_in_letters(phi, psi, PairLaw(*(letters.get(entry, entry) for entry in _entries(pair_law))))
+    if found is None:
         return None
-    expr = _without_support(expr, letter_law)
-    return Dual(sp.factor_terms(expr).xreplace(back), rule_names((forms[0], forms[1])))
+    back = {letter: entry for entry, letter in letters.items()}
+    back[_DETERMINANT] = Det(pair_law.q1, pair_law.q2, pair_law.c)
+    return replace(found, expr=found.expr.xreplace(back))
+
+
+def _entries(pair_law: PairLaw) -> tuple[sp.Expr, ...]:
+    return pair_law.m1, pair_law.m2, pair_law.q1, pair_law.q2, pair_law.c
 
 
 def _letters(pair_law: PairLaw) -> Mapping[sp.Expr, sp.Expr]:
     """Return a letter for every entry of the law that is not a number; equal entries have the same."""
-    variances = {entry: sp.Dummy("q", positive=True) for entry in (pair_law.q1, pair_law.q2)}
-    others = {entry: sp.Dummy("c", real=True) for entry in (pair_law.c, pair_law.m1, pair_law.m2)}
-    return {entry: letter for entry, letter in {**others, **variances}.items() if not entry.is_number}
+    letters = dict(zip(_entries(pair_law), _LETTERS, strict=True))
+    letters |= {pair_law.q1: _LETTERS[2], pair_law.q2: _LETTERS[3]}
+    return {entry: letter for entry, letter in letters.items() if not entry.is_number}
 
 
-def _letter_law(pair_law: PairLaw, letters: Mapping[sp.Expr, sp.Expr]) -> tuple[Law, Mapping[sp.Expr, sp.Expr]]:
-    """Return the law in letters, its determinant another (positive, so that roots simplify), and what they mean."""
-    moments = law(*(letters.get(entry, entry) for entry in (pair_law.q1, pair_law.q2, pair_law.c)))
-    back = {letter: entry for entry, letter in letters.items()}
-    if not isinstance(moments.det, Det):
-        return moments, back
-    letter = sp.Dummy("d", positive=True)
-    return replace(moments, det=letter), {**back, letter: moments.det.xreplace(back)}
+@functools.lru_cache(1024)
+def _closed_in_letters(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
+    """Return the closed form under a law of letters and numbers, its determinant `_DETERMINANT`."""
+    forms = normal_form(phi), normal_form(psi)
+    if forms[0] is None or forms[1] is None:
+        return None
+    moments = law(pair_law.q1, pair_law.q2, pair_law.c)
+    if isinstance(moments.det, Det):
+        moments = replace(moments, det=_DETERMINANT)
+    try:
+        expr = closed_moment(forms[0], forms[1], (pair_law.m1, pair_law.m2), moments)
+    except NoClosedForm:
+        return None
+    return Dual(sp.factor_terms(_without_support(expr, moments)), rule_names((forms[0], forms[1])))
 
 
 def _without_support(expr: sp.Expr, law: Law) -> sp.Expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from tensorprog.dual.normal_form import Form, One, Quad, normal_form
 from tensorprog.nonlin.expression import Apply, Expr, Number, walk
 from tensorprog.nonlin.simplify import inline
@@ -18,6 +20,7 @@ class InfiniteExpectation(UndefinedExpectation):
     """The expectation is infinite; the message is a sentence that says why."""
 
 
+@functools.lru_cache(1024)
 def check_defined(phi: Expr) -> None:
     """Raise if E φ(u) exists for no Gaussian u of positive variance, or for small variances only.
 

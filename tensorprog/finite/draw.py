@@ -83,7 +83,7 @@ class Draws:
     def _fill(self, out: Array, parameter: Parameter, generator: np.random.Generator) -> None:
         """Fill `out` with independent entries of mean 0 and variance 1."""
         if self.entries is Entries.GAUSSIAN or not _has_infinite_fan_in(parameter, self.core):
-            out[...] = generator.standard_normal(out.shape, dtype=self.dtype.type)
+            generator.standard_normal(dtype=self.dtype.type, out=out)
         elif self.entries is Entries.UNIFORM:
             out[...] = generator.random(out.shape, dtype=self.dtype.type)
             out -= 0.5

@@ -118,11 +118,17 @@ class Expectation(Scalar):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Where a definition comes from: the equation as text, the rule it follows, the source line."""
+    """Where a definition comes from: the sides of its equation, the rule it follows, the source line."""
 
-    equation: str
+    left: object
+    right: object
     rule: str
     line: int
+
+    @property
+    def equation(self) -> str:
+        """The equation as text, written when it is asked for: that takes longer than lowering it."""
+        return f"{self.left} = {self.right}"
 
 
 @dataclass(frozen=True, slots=True)

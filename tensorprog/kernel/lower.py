@@ -59,7 +59,7 @@ def define_equation(equation: Equation, program: Program) -> Iterator[Let]:
     target = quantity(equation.lhs, program)
     hoist = _Hoist(target)
     value = hoist.lift(lower_scalar(equation.rhs, program), outermost=True)
-    note = Note(f"{equation.lhs} = {equation.rhs}", equation.rule, equation.line)
+    note = Note(equation.lhs, equation.rhs, equation.rule, equation.line)
     yield from (Let(name, target.indices, inner, note) for name, inner in hoist.found.items())
     yield Let(target.name, target.indices, value, note)
 

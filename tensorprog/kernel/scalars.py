@@ -87,29 +87,29 @@ def lower_scalar(expr: sp.Expr, program: Program) -> Scalar:
     return _lower(expr, program)
 
 
-@singledispatch
 def _lower(expr: sp.Basic, program: Program) -> Scalar:
+    """Return the scalar expression; every quantity has a sympy class of its own, too many to dispatch on."""
+    return quantity(expr, program) if isinstance(expr, AppliedUndef) else _lower_node(expr, program)
+
+
+@singledispatch
+def _lower_node(expr: sp.Basic, program: Program) -> Scalar:
     if expr.is_number:
         return Const(float(expr))
     raise NotImplementedError(f"the kernel IR has no operator for {type(expr).__name__}: {expr}")
 
 
-@_lower.register
+@_lower_node.register
 def _(expr: sp.Number, program: Program) -> Scalar:
     return Const(float(expr))
 
 
-@_lower.register
+@_lower_node.register
 def _(expr: sp.Symbol, program: Program) -> Scalar:
     return Position(expr.name) if expr.name in program.indices else Parameter(expr.name)
 
 
-@_lower.register
-def _(expr: AppliedUndef, program: Program) -> Scalar:
-    return quantity(expr, program)
-
-
-@_lower.register
+@_lower_node.register
 def _(expr: sp.Add, program: Program) -> Scalar:
     """A sum; terms with a negative coefficient are subtracted."""
     positive: list[Scalar] = []
@@ -121,7 +121,7 @@ def _(expr: sp.Add, program: Program) -> Scalar:
     return Op("sub", (total, sum_of(negative))) if negative else total
 
 
-@_lower.register
+@_lower_node.register
 def _(expr: sp.Mul, program: Program) -> Scalar:
     if expr.is_number:
         return Const(float(expr))
@@ -140,7 +140,7 @@ def _(expr: sp.Mul, program: Program) -> Scalar:
     return Op("div", (numerator, product_of(below))) if below else numerator
 
 
-@_lower.register
+@_lower_node.register
 def _(expr: sp.Pow, program: Program) -> Scalar:
     base, exponent = expr.as_base_exp()
     if expr.is_number:
@@ -178,7 +178,7 @@ def product_of(factors: list[Scalar]) -> Scalar:
     return (factors[0] if len(factors) == 1 else Op("mul", tuple(factors))) if factors else Const(1.0)
 
 
-@_lower.register
+@_lower_node.register
 def _(expr: sp.Function, program: Program) -> Scalar:
     name = type(expr).__name__
     if name in EXPECTATIONS:

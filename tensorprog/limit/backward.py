@@ -52,7 +52,7 @@ def _with_independent_transposes(forward: Core, backward: Core, output: Output) 
     body: list[Instruction] = [Map(seed, ONE, (), span=output.span)]
     for instruction in backward.body:
         if instruction.target not in known and isinstance(instruction, MatMul):
-            parameter = _transpose(backward.parameters[instruction.parameter], instruction.operand == seed, forward)
+            parameter = _independent(instruction, backward)
             fresh[parameter.name] = parameter
             instruction = replace(instruction, parameter=parameter.name, transposed=False)
         body.append(instruction)
@@ -60,11 +60,14 @@ def _with_independent_transposes(forward: Core, backward: Core, output: Output) 
     return replace(backward, inputs=inputs, body=tuple(body), parameters={**backward.parameters, **fresh})
 
 
-def _transpose(parameter: Parameter, is_readout: bool, core: Core) -> Parameter:
-    """Return an independent matrix with the law of the transpose."""
-    width = Symbol(core.widths[0].name)
+def _independent(use: MatMul, backward: Core) -> Parameter:
+    """Return an independent matrix with the law of the one that the backward pass uses."""
+    parameter = backward.parameters[use.parameter]
+    is_readout = backward.types[use.operand].dimension is None
+    width = Symbol(backward.widths[0].name)
     variance = parameter.variance * width if is_readout else parameter.variance
-    return replace(parameter, name=f"{parameter.name}ᵀ", shape=parameter.shape[::-1], variance=variance)
+    shape = parameter.shape[::-1] if use.transposed else parameter.shape
+    return replace(parameter, name=f"{parameter.name}ᵀ", shape=shape, variance=variance)
 
 
 def _double_sum(moments: Moments, core: Core, variables: Variables) -> Term:
@@ -95,4 +98,3 @@ def _contract(moments: Moments, variables: Variables, left: str, right: str, is_
     assert dimension is not None
     units = Term(sp.Integer(1), sp.Integer(-1)) if is_adjoint else Term(sp.Integer(1))
     return moments.asymptotics.evaluate(dimension) * units * moments.second(a, b)
-

@@ -13,7 +13,7 @@ from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, X, Y
 from tensorprog.limit.equations import equations as walk_equations
-from tensorprog.limit.moments import Moments, OneCopy, TwoCopies
+from tensorprog.limit.moments import Moments, OneCopy, TwoCopies, refuse_unknown
 from tensorprog.limit.naming import Ledger, Names
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.schedule import schedule
@@ -144,6 +144,10 @@ def _has_surrogates(core: Core) -> bool:
 
 def _finite(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:
     """Return the coefficient of a kernel of order one; a vanishing kernel is zero, an infinite one refused."""
+    if term.is_unknown:
+        raise refuse_unknown(f"the {name.upper()} of `{output.name}`", output.span)
+    if term.is_bound:
+        systems.two.ledger.note(f"{name} vanishes", f"the {name.upper()} of `{output.name}` vanishes as n grows", output.span)
     if term.vanishes or term.power == 0:
         return term.coefficient
     cause = f", through the parameter `{term.origin.name}`" if term.origin is not None else ""
@@ -153,8 +157,12 @@ def _finite(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:
         return sp.Integer(0)
     span = term.origin.span if term.origin is not None else output.span
     raise LimitError(
-        Diagnostic("TP323", f"{statement}: the limit is infinite", span,
-                   "scale the variance (NNGP) or the learning rate `lr` (NTK) of that parameter with the width")
+        Diagnostic(
+            "TP323",
+            f"{statement}: the limit is infinite",
+            span,
+            "scale the variance (NNGP) or the learning rate `lr` (NTK) of that parameter with the width",
+        )
     )
 
 
@@ -166,7 +174,7 @@ def assemble(
     results: dict[tuple[str, str], Result],
     refused: dict[tuple[str, str], Exception],
 ) -> LimitSystem:
-    """Return the system that the results need: equations in order, one-copy ones that the pair system reads included."""
+    """Return the system that the results need: equations in order, with the one-copy ones that the pair system reads."""
     one, two = systems.one.ledger, systems.two.ledger
     pair = schedule(two, [result.pair for result in results.values()])
     sides = [equation.rhs for equation in walk_equations(pair)] + [result.pair for result in results.values()]
@@ -181,7 +189,7 @@ def assemble(
         sample=sample,
         pair=pair,
         results=results,
-        assumptions=(_statement(independence), *one.notes.values(), *two.notes.values()),
+        assumptions=(_statement(independence), *{**one.notes, **two.notes}.values()),
         refused=refused,
     )
 
@@ -197,9 +205,10 @@ def _statement(independence: Independence) -> Assumption:
         names = ", ".join(f"`{name}`" for name in independence.readouts) or "there is no readout"
         return Assumption(
             "gradient independence",
-            f"holds by the simple check (Tensor Programs II, Condition 1): the readout {names} is an independent Gaussian of "
-            "mean zero that is used in outputs only, and no matrix is used together with its transpose",
+            f"holds by the simple check (Tensor Programs II, Condition 1): the readout {names} is an independent "
+            "Gaussian of mean zero that is used in outputs only, and no matrix is used together with its transpose",
         )
     reasons = "; ".join(violation.reason for violation in independence.violations)
-    return Assumption("gradient independence", f"not justified: {reasons}; the NTK is refused", independence.violations[0].span)
-
+    return Assumption(
+        "gradient independence", f"not justified: {reasons}; the NTK is refused", independence.violations[0].span
+    )

@@ -85,7 +85,7 @@ class TooManyGaussians(Exception):
     """A product needs the joint law of more than two dependent Gaussians."""
 
     def __init__(self, gaussians: Sequence[Gaussian]) -> None:
-        super().__init__(", ".join(dict.fromkeys(gaussian.ref.name for gaussian in gaussians)))
+        super().__init__(f"{len(gaussians)} dependent Gaussians")
         self.gaussians = tuple(gaussians)
 
 
@@ -138,7 +138,8 @@ def _group_expectation(group: list[Gaussian], functions: Mapping[Gaussian, list[
     if len(group) == 1:
         (gaussian,) = group
         if len(functions[gaussian]) == 2:
-            return laws.coincident(*functions[gaussian], gaussian)
+            left, right = functions[gaussian]
+            return laws.coincident(left, right, gaussian)
         return laws.point(_product(functions[gaussian]), gaussian)
     if len(group) == 2:
         a, b = group

@@ -18,12 +18,12 @@ _LETTERS = {"Det": r"\Delta", "Angle": r"\theta"}
 
 
 class _Latex(LatexPrinter):
-    """Moments as K_{\\mathrm{h}}(x, x'), inner products of data in angles, expectations as 𝔼."""
+    r"""Moments as K_{\mathrm{h}}(x, x'), inner products of data in angles, expectations as 𝔼."""
 
-    def _print_Symbol(self, expr: sp.Symbol) -> str:  # noqa: N802
+    def _print_Symbol(self, expr: sp.Symbol) -> str:
         return "x'" if expr.name == "x'" else str(super()._print_Symbol(expr))
 
-    def _print_Function(self, expr: sp.Function, exp: str | None = None) -> str:  # noqa: N802
+    def _print_Function(self, expr: sp.Function, exp: str | None = None) -> str:
         name, args = expr.func.__name__, [self._print(arg) for arg in expr.args]
         if name in ("PairExpectation", "PointExpectation"):
             body = self._expectation(name, args)

@@ -16,12 +16,13 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import sympy as sp
 
 from tensorprog.core.ir import Load, Map, MatMul, Moment, Parameter
 from tensorprog.dual import expectation as dual
-from tensorprog.errors import Diagnostic, LimitError
+from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.affine import AffineForm
 from tensorprog.limit.equations import Kind, X
 from tensorprog.limit.grouping import Factor, Gaussian, NeedsExpansion, Side, TooManyGaussians, expectation
@@ -34,7 +35,7 @@ from tensorprog.nonlin.derivative import derivative, true_derivative
 from tensorprog.nonlin.expression import Apply, Expr, Number, Operand
 from tensorprog.nonlin.simplify import simplify
 
-__all__ = ["Moments", "OneCopy", "TwoCopies"]
+__all__ = ["Moments", "OneCopy", "TwoCopies", "refuse_unknown"]
 
 Second = Callable[[Ref, Ref], Term]
 Differentiate = Callable[[Expr, int], Expr]
@@ -42,7 +43,7 @@ Form = Callable[[Ref], tuple[Product, ...]]
 
 
 class Moments:
-    """The rules that one-copy and two-copy systems share. `right` is the second copy: x in the former, x' in the latter."""
+    """The rules that one-copy and two-copy systems share. `right` is the second copy: x in the one, x' in the other."""
 
     def __init__(self, variables: Variables, asymptotics: Asymptotics, ledger: Ledger, one: OneCopy | None) -> None:
         self.variables = variables
@@ -79,11 +80,13 @@ class Moments:
 
     def across(self, term: Term) -> Term:
         """Return a one-copy quantity of x as the same quantity of the second copy."""
-        return Term(term.coefficient.xreplace({X: self.right}), term.power, term.origin)
+        return replace(term, coefficient=term.coefficient.xreplace({X: self.right}))
 
     # --- second moments --------------------------------------------------------------------------------------------
 
     def _second_rule(self, left: Ref, right: Ref) -> Derived:
+        if self.variables.independent(left, right):
+            return Derived(self.one.mean(left) * self.across(self.one.mean(right)), "independent factors")
         split = self._bilinear(left, right, self.second, lambda ref: ref.name not in self.variables.gaussian)
         if split is not None:
             return Derived(split, "linear combination")
@@ -102,6 +105,8 @@ class Moments:
         return Derived(_total(terms), _join(rules))
 
     def _covariance_rule(self, left: Ref, right: Ref) -> Derived:
+        if self.variables.independent(left, right):
+            return Derived(NOTHING, "independent")
         split = self._bilinear(left, right, self.covariance, lambda ref: True)
         if split is not None:
             return Derived(split, "linear combination")
@@ -129,6 +134,8 @@ class Moments:
     # --- tangents --------------------------------------------------------------------------------------------------
 
     def _tangent_rule(self, left: Ref, right: Ref, kind: Kind) -> Derived:
+        if self.variables.independent(left, right):
+            return Derived(NOTHING, "independent")
         split = self._bilinear(left, right, lambda a, b: self.tangent(a, b, kind), lambda ref: True)
         if split is not None:
             return Derived(split, "linear combination")
@@ -142,13 +149,21 @@ class Moments:
         rate = self._at(parameter.rate if parameter.rate is not None else parameter.variance, left)
         own = rate.blame(parameter) if parameter.trained else NOTHING
         if isinstance(use, Load):
+            self._note_vanishing(own, parameter)
             return Derived(own, "random vector")
         own = (own * self._contraction(left, right, use, parameter)).blame(parameter)
+        self._note_vanishing(own, parameter)
         (u,), (v,) = self.variables.operands(left), self.variables.operands(right)
         if u.name in self.variables.data:
             return Derived(own, "matrix product")
         inner = self.asymptotics.evaluate(inner_dimension(use, parameter)) * self.tangent(u, v, kind)
         return Derived(self._at(parameter.variance, left) * inner + own, "matrix product")
+
+    def _note_vanishing(self, own: Term, parameter: Parameter) -> None:
+        """Say so if the learning rate of a parameter is too small to be felt."""
+        if own.power < 0 and not own.vanishes:
+            statement = f"with its learning rate, `{parameter.name}` adds a term of order n^{own.power} to the NTK"
+            self.ledger.note(f"`{parameter.name}` vanishes from the NTK", statement, parameter.span)
 
     def _chain_rule(self, left: Ref, right: Ref, kind: Kind) -> Derived:
         """T(v, w) = Σ_{g, g'} T(g, g') E[∂_g φ ∂_{g'} ψ]."""
@@ -169,9 +184,7 @@ class Moments:
 
     def _passed_on(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref], kind: Kind, form: Form) -> Term:
         """Return E[∂_g φ ∂_h ψ], named after the nonlinearities."""
-        return self.ledger.named_factor(
-            kind, outer, inner, lambda a, b: self._derivative_rule(a, b, inner, kind, form)
-        )
+        return self.ledger.named_factor(kind, outer, inner, lambda a, b: self._derivative_rule(a, b, inner, kind, form))
 
     def _derivative_rule(self, left: Ref, right: Ref, inner: tuple[Ref, Ref], kind: Kind, form: Form) -> Derived:
         true: Differentiate = true_derivative if kind is Kind.SURROGATE else derivative
@@ -189,7 +202,7 @@ class Moments:
     # --- shared steps ----------------------------------------------------------------------------------------------
 
     def _bilinear(self, left: Ref, right: Ref, of: Second, wanted: Callable[[Ref], bool]) -> Term | None:
-        """Return Σ_i c_i Q(o_i, right) (and the constant's share) if one side is a wanted linear combination, else None.
+        """Return Σ_i c_i Q(o_i, right), with the constant's share, if a side is a wanted linear combination.
 
         Of two linear combinations the one that is made later is taken apart.
         """
@@ -203,7 +216,13 @@ class Moments:
         return self._apart(ref, form, lambda operand: of(left, operand), left, of, self.across)
 
     def _apart(
-        self, ref: Ref, form: AffineForm, of: Callable[[Ref], Term], other: Ref, rule: Second, side: Callable[[Term], Term]
+        self,
+        ref: Ref,
+        form: AffineForm,
+        of: Callable[[Ref], Term],
+        other: Ref,
+        rule: Second,
+        side: Callable[[Term], Term],
     ) -> Term:
         operands, values = self.variables.operands(ref), self.one.scalar_operands(ref)
         asymptotics = self.one.placed(ref)
@@ -231,13 +250,15 @@ class Moments:
             raise LimitError(
                 Diagnostic(
                     "TP332",
-                    f"{self.variables.describe(right.name)} needs the joint law of more than two dependent Gaussians: {error}",
+                    f"{self.variables.describe(right.name)} needs the joint law of {_listed(error, self.variables)}",
                     span,
                     "expectations of functions of several dependent Gaussians are not implemented yet",
                 )
             ) from error
         except dual.UndefinedExpectation as error:
-            raise LimitError(Diagnostic("TP340", f"the moments of {self.variables.describe(right.name)} do not exist: {error}", span)) from error
+            raise LimitError(
+                Diagnostic("TP340", f"the moments of {self.variables.describe(right.name)} do not exist: {error}", span)
+            ) from error
 
     # --- the laws of Gaussians, as `grouping` asks for them ----------------------------------------------------------
 
@@ -284,26 +305,30 @@ class Moments:
         return dual.pair(left, right, self.law(a, b), self.ledger.names, self.ledger.mode)
 
     def _point_law(self, a: Gaussian) -> tuple[sp.Expr, sp.Expr]:
-        mean = self._order_one(self._on(a.side, self.one.mean(a.ref)), a.ref)
+        mean = self._order_one(self._on(a.side, self.one.mean(a.ref)), a.ref, "mean")
         return mean, self._order_one(self._on(a.side, self.one.covariance(a.ref, a.ref)), a.ref)
 
     def _on(self, side: Side, term: Term) -> Term:
         return term if side is Side.LEFT else self.across(term)
 
-    def _order_one(self, term: Term, ref: Ref) -> sp.Expr:
-        """Return the coefficient of a moment of order one; a smaller moment is zero in the limit, a larger one refused."""
+    def _order_one(self, term: Term, ref: Ref, moment: str = "variance") -> sp.Expr:
+        """Return the coefficient of a moment of order one; a smaller moment is zero, a larger one refused."""
+        span = self.variables.definitions[ref.name].span
+        if term.is_unknown:
+            raise refuse_unknown(f"the law of {self.variables.describe(ref.name)}", span)
         if term.vanishes or term.power == 0:
             return term.coefficient
-        span = self.variables.definitions[ref.name].span
         cause = f" (through `{term.origin.name}`)" if term.origin is not None else ""
         if term.power < 0:
-            self.ledger.note(f"{self.variables.describe(ref.name)} vanishes", f"its variance is of order n^{term.power}{cause}", span)
+            self.ledger.note(
+                f"the {moment} of {self.variables.describe(ref.name)} vanishes", f"it is of order n^{term.power}{cause}", span
+            )
             return sp.Integer(0)
         raise LimitError(
             Diagnostic(
                 "TP320",
-                f"the coordinates of {self.variables.describe(ref.name)} grow with the width: their second moment is of order "
-                f"n^{term.power}{cause}",
+                f"the coordinates of {self.variables.describe(ref.name)} grow with the width: their {moment} is of "
+                f"order n^{term.power}{cause}",
                 span,
                 "a matrix (n, m) keeps coordinates of order one with entries of variance proportional to 1 / m",
             )
@@ -340,7 +365,7 @@ class OneCopy(Moments):
         """Return M(ref) = E Z^ref."""
         if ref.name not in self.variables.gaussian:
             return self.ledger.named(Kind.MEAN, (ref,), self._mean_rule, self.mean)
-        if self.variables.is_centred(ref.name):
+        if self.variables.is_centred(ref):
             return NOTHING
         return self.ledger.named(Kind.MEAN, (ref,), self._gaussian_mean, self.mean)
 
@@ -363,8 +388,12 @@ class OneCopy(Moments):
         (operand,) = self.variables.operands(ref)
         if operand.name in self.variables.data:
             raise LimitError(
-                Diagnostic("TP333", f"the data layer `{parameter.name}` has entries of nonzero mean", use.span,
-                           "add a bias of that mean instead")
+                Diagnostic(
+                    "TP333",
+                    f"the data layer `{parameter.name}` has entries of nonzero mean",
+                    use.span,
+                    "add a bias of that mean instead",
+                )
             )
         return Derived(self._matrix_mean(mean, use, parameter, operand), "matrix product")
 
@@ -374,10 +403,19 @@ class OneCopy(Moments):
         value = self.mean(operand)
         if value.vanishes and inner.power > 0:
             raise LimitError(
-                Diagnostic("TP321", f"the mean of `{parameter.name}` times a vector of mean zero has no deterministic limit",
-                           use.span, "a random matrix needs entries of mean O(1 / n)")
+                Diagnostic(
+                    "TP321",
+                    f"the mean of `{parameter.name}` times a vector of mean zero has no deterministic limit",
+                    use.span,
+                    "a random matrix needs entries of mean O(1 / n)",
+                )
             )
         return inner * value
+
+    def _fluctuation(self, operand: Ref) -> Term:
+        """Return what is known of the average of a vector of mean zero: it is o(√K), though not zero at finite width."""
+        power = self.second(operand, operand).power if operand.at is None else sp.Integer(0)
+        return Term(sp.Integer(0), power / 2, is_bound=True)
 
     def _affine_mean(self, ref: Ref, form: AffineForm) -> Term:
         operands, values, asymptotics = self.variables.operands(ref), self.scalar_operands(ref), self.placed(ref)
@@ -418,14 +456,19 @@ class OneCopy(Moments):
         definition = self.variables.definitions[ref.name]
         if isinstance(definition, Moment):
             (operand,) = self.variables.operands(ref)
-            return Derived(self.mean(operand), "law of large numbers")
+            mean = self.mean(operand)
+            return Derived(self._fluctuation(operand) if mean.vanishes else mean, "law of large numbers")
         if not isinstance(definition, Map):
             raise refuse_axes("of " + ref.name, definition.span)
         try:
             return Derived(self.placed(ref).evaluate(definition.expression, self.scalar_operands(ref)), "scalar")
         except (ArithmeticError, KeyError) as error:
             raise LimitError(
-                Diagnostic("TP322", f"the scalar {self.variables.describe(ref.name)} has no limit of order one: {error}", definition.span)
+                Diagnostic(
+                    "TP322",
+                    f"the scalar {self.variables.describe(ref.name)} has no limit of order one: {error}",
+                    definition.span,
+                )
             ) from error
 
 
@@ -434,6 +477,20 @@ class TwoCopies(Moments):
 
     def __init__(self, one: OneCopy, ledger: Ledger) -> None:
         super().__init__(one.variables, one.asymptotics, ledger, one)
+
+
+def refuse_unknown(what: str, span: Span) -> LimitError:
+    """Return the refusal of a positive power of n times a limit of zero."""
+    message = f"{what} contains a positive power of the width times a limit of zero, and has no deterministic limit"
+    hint = "the average of a vector of mean zero is of order 1 / sqrt(n), and random: scale it by less"
+    return LimitError(Diagnostic("TP324", message, span, hint))
+
+
+def _listed(error: TooManyGaussians, variables: Variables) -> str:
+    """Return how many Gaussians there are, and which, if they all have names."""
+    names = list(dict.fromkeys(variables.describe(gaussian.ref.name) for gaussian in error.gaussians))
+    listed = f" ({', '.join(names)})" if all(name.startswith("`") for name in names) else ""
+    return f"{error}{listed}, those at the second sample included"
 
 
 def inner_dimension(use: MatMul, parameter: Parameter) -> Expr:
@@ -470,4 +527,3 @@ def _total(terms: Iterable[Term]) -> Term:
 
 def _join(rules: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(rules)) or "constant"
-

@@ -1,7 +1,7 @@
 """The ledger of a limit system: every quantity is derived once, gets a name, and is referred to by it.
 
-A quantity of variables in a loop is derived at the loop's index l, and read as F(l, …), F(l − 1, …) or F(3, …); where it
-is read one step back, the ledger also asks for its value before the first step. Quantities of unnamed temporaries that
+A quantity of variables in a loop is derived at the loop's index l, and read as F(l, …), F(l − 1, …) or F(3, …); where
+it is read one step back, the ledger also asks for its value before the first step. Quantities of unnamed temporaries that
 follow by a linear rule get no name: their right side stands where it is needed.
 """
 
@@ -14,10 +14,10 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from tensorprog.dual.expectation import Expectations
-from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.errors import LimitError, Span
 from tensorprog.limit.equations import Assumption, Equation, Kind, Subject, X
-from tensorprog.limit.scaling import NOTHING, Term
-from tensorprog.limit.variables import TEMPORARY, Loop, Ref, Variables
+from tensorprog.limit.scaling import Term
+from tensorprog.limit.variables import TEMPORARY, Loop, Ref, Variables, refuse_rolled
 from tensorprog.nonlin.expression import Apply, Expr, Operand
 
 __all__ = ["Derived", "Ledger", "Names", "Record"]
@@ -116,13 +116,18 @@ class Ledger:
         return self._entry(label + suffix, Kind.DERIVATIVE, outer, rule, None)
 
     def _is_only_argument(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref]) -> bool:
-        reads = [{r.name for r in self.variables.operands(ref)} if ref.name in self.variables.definitions else set() for ref in outer]
+        reads = [
+            {r.name for r in self.variables.operands(ref)} if ref.name in self.variables.definitions else set()
+            for ref in outer
+        ]
         return all(names <= {ref.name} for names, ref in zip(reads, inner, strict=True))
 
     def _entry(self, label: str, kind: Kind, refs: tuple[Ref, ...], rule: Rule, again: Again | None) -> Term:
-        loops = {self.variables.loops[r.name].scan.target: self.variables.loops[r.name] for r in refs if r.at is not None}
+        loops = {
+            self.variables.loops[r.name].scan.target: self.variables.loops[r.name] for r in refs if r.at is not None
+        }
         steps = {r.at for r in refs if r.at is not None}
-        if len(loops) > 1 or len(steps) > 1:
+        if len(loops) > 1 or len(steps) > 1 or self._looks_back(refs):
             return rule(*refs).term
         loop = next(iter(loops.values()), None)
         step = next(iter(steps), None)
@@ -131,8 +136,14 @@ class Ledger:
         if loop is not None and step is not None and step != loop.index:
             self.records[label] = record = replace(record, is_named=True)
             if not step.is_number:
-                self._begin(record, kind, refs, loop, again)
+                return self._read_past(label, record, self._begin(record, kind, refs, loop, again), step)
         return self._read(label, record, step)
+
+    def _looks_back(self, refs: tuple[Ref, ...]) -> bool:
+        """Return whether a variable of a loop stands beside one made after the loop: no quantity of every step."""
+        inside = [self.variables.position[ref.name] for ref in refs if ref.at is not None]
+        outside = [self.variables.position.get(ref.name, -1) for ref in refs if ref.at is None]
+        return bool(inside and outside) and max(outside) > max(inside)
 
     def _record(self, label: str, kind: Kind, refs: tuple[Ref, ...], loop: Loop | None, rule: Rule) -> Record:
         """Return the record of a label, deriving it at the index of its loop if it is new."""
@@ -147,8 +158,10 @@ class Ledger:
         self.records[label] = Record(sp.Function(label), subject, loop, span)
         try:
             derived = rule(*own)
-        except BaseException:
+        except BaseException as error:
             del self.records[label]
+            if isinstance(error, ArithmeticError):
+                raise _no_limit(self.variables.describe(refs[0].name), error, span) from error
             raise
         open_record = self.records.pop(label)
         named = open_record.is_named or not self._stays_unnamed(refs, derived)
@@ -170,11 +183,7 @@ class Ledger:
 
     def _check_stationary(self, record: Record, derived: Derived) -> None:
         if record.is_read_in_itself and not derived.term.vanishes and derived.term.power != 0:
-            name = record.subject.left
-            raise LimitError(
-                Diagnostic("TP320", f"`{name}` changes its order in the width from step to step of a loop: n^{derived.term.power}",
-                           record.span, "unroll the loop or scale the parameters so that every step is of order one")
-            )
+            raise _refuse_order(record)
 
     def _read(self, label: str, record: Record, step: sp.Expr | None) -> Term:
         derived = record.derived
@@ -182,30 +191,56 @@ class Ledger:
             return derived.term
         power, origin = (derived.term.power, derived.term.origin) if derived is not None else (sp.Integer(0), None)
         if derived is not None and derived.term.vanishes and not record.is_read_in_itself:
-            return NOTHING
+            return derived.term
         return Term(record.function(*self._arguments(record.subject.kind, step)), power, origin)
+
+    def _read_past(self, label: str, record: Record, initial: sp.Expr, step: sp.Expr) -> Term:
+        """Return a quantity of the step before: its initial value counts, where its own rule gives zero too."""
+        derived = record.derived
+        if initial == 0 or derived is None:
+            return self._read(label, record, step)
+        if not derived.term.vanishes and derived.term.power != 0:
+            raise _refuse_order(record)
+        return Term(record.function(*self._arguments(record.subject.kind, step)))
 
     def _arguments(self, kind: Kind, step: sp.Expr | None) -> tuple[sp.Expr, ...]:
         copies = (X,) if kind in (Kind.MEAN, Kind.SCALAR) else (X, self.right)
         return copies if step is None else (step, *copies)
 
-    def _begin(self, record: Record, kind: Kind, refs: tuple[Ref, ...], loop: Loop, again: Again | None) -> None:
-        """Ask for the value before the first step."""
+    def _begin(
+        self, record: Record, kind: Kind, refs: tuple[Ref, ...], loop: Loop, again: Again | None
+    ) -> sp.Expr:
+        """Ask for the value before the first step, and return it.
+
+        Raises:
+            LimitError: there is none, or it is not of order one.
+        """
         label = str(record.function)
         if label in self.initials:
-            return
-        outer = [self.variables.initials.get(r.name) if r.at is not None else r.name for r in refs]
+            return self.initials[label].rhs
+        if again is None or any(r.at is not None and r.name not in self.variables.initials for r in refs):
+            raise refuse_rolled(f"`{refs[0].name}` has no initial value", record.span)
+        outer = [self.variables.initials[r.name] if r.at is not None else r.name for r in refs]
         lhs = record.function(*self._arguments(kind, sp.Integer(loop.first - 1)))
-        placeholder = Equation(f"{label}({loop.first - 1})", lhs, sp.Integer(0), "initial value", record.subject, record.span)
+        placeholder = Equation(
+            f"{label}({loop.first - 1})", lhs, sp.Integer(0), "initial value", record.subject, record.span
+        )
         self.initials[label] = placeholder
-        if again is None or any(name is None for name in outer):
-            return
-        value = again(*(self.variables.resolve(name, None) for name in outer if name is not None))
-        if value.power != 0:
-            raise LimitError(
-                Diagnostic("TP320", f"`{outer[0]}` enters a loop at order n^{value.power}", record.span, None)
-            )
-        self.initials[label] = replace(placeholder, rhs=value.coefficient)
+        if all(name is not None for name in outer):
+            value = again(*(self.variables.resolve(name, None) for name in outer if name is not None))
+            if not value.vanishes and value.power != 0:
+                raise _refuse_order(record)
+            self.initials[label] = replace(placeholder, rhs=value.coefficient)
+        return self.initials[label].rhs
+
+
+def _refuse_order(record: Record) -> LimitError:
+    reason = f"`{record.subject.left}` changes its order in the width from step to step of a loop"
+    return refuse_rolled(reason, record.span)
+
+
+def _no_limit(what: str, error: ArithmeticError, span: Span) -> LimitError:
+    return LimitError(Diagnostic("TP322", f"{what} has no limit of order one: {error}", span))
 
 
 def _subject_label(refs: tuple[Ref, ...]) -> str:

@@ -59,7 +59,7 @@ def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
     chosen = reader.random.intersection(operands(expr))
     if not chosen:
         return (Product(reader.asymptotics.evaluate(expr, reader.values), {}),)
-    if _is_univariate(expr, chosen):
+    if _is_univariate(expr, chosen) and not reader.asymptotics.has_width(expr):
         (index,) = chosen
         return (Product(_one(reader), {reader.refs[index]: _in_argument(expr, index)}),)
     if isinstance(expr, Call) and expr.fn.derivative is None:

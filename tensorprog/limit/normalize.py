@@ -97,7 +97,7 @@ class Normalizer:
 
     def _expand(self, product: Product) -> tuple[Product, ...]:
         """Return a product with the normal forms of its variables in place of them."""
-        result = (Product(product.coefficient, {}),)
+        result: tuple[Product, ...] = (Product(product.coefficient, {}),)
         for ref, function in product.factors.items():
             lifted = self._lift(ref, function)
             result = tuple(a.times(b) for a in result for b in lifted)
@@ -137,5 +137,5 @@ def _integer_power(function: Expr) -> int:
 
 
 def _refusal(message: str, span: Span) -> LimitError:
-    hint = "products and sums of functions of one Gaussian each are covered, so is relu(erf(h)); relu(h + relu(g)) is not yet"
+    hint = "sums and products of functions of one Gaussian are covered, and relu(erf(h)); relu(h + relu(g)) is not yet"
     return LimitError(Diagnostic("TP331", message, span, hint))

@@ -8,8 +8,8 @@ abc-parametrization; here every variance, rate and factor carries one.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 
 import sympy as sp
@@ -22,40 +22,57 @@ __all__ = ["NOTHING", "Asymptotics", "Term", "constant_symbol"]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """coefficient · n^power, to leading order; `origin` is the parameter whose contribution has that power."""
+    """coefficient · n^power, to leading order; `origin` is the parameter whose contribution has that power.
+
+    Where `is_bound`, the coefficient is 0 and all that is known is that the quantity is o(n^power): the average of a
+    vector of mean zero is o(1), so that √n times it has no limit that could be told.
+    """
 
     coefficient: sp.Expr
     power: sp.Rational = field(default_factory=lambda: sp.Integer(0))
     origin: Parameter | None = field(default=None, compare=False)
+    is_bound: bool = False
 
     def __mul__(self, other: Term) -> Term:
-        """Return the product; zero absorbs every power."""
-        if self.vanishes or other.vanishes:
+        """Return the product; an exact zero absorbs every power, o(n^p) c n^r is o(n^(p + r))."""
+        if self.is_nothing or other.is_nothing:
             return NOTHING
         origin = self.origin if self.origin is not None else other.origin
-        return Term(self.coefficient * other.coefficient, self.power + other.power, origin)
+        is_bound = self.is_bound or other.is_bound
+        return Term(self.coefficient * other.coefficient, self.power + other.power, origin, is_bound)
 
     def __add__(self, other: Term) -> Term:
         """Return the sum to leading order."""
-        if self.vanishes:
-            return other
-        if other.vanishes:
-            return self
+        if self.is_nothing or other.is_nothing:
+            return other if self.is_nothing else self
         if self.power != other.power:
             return max(self, other, key=lambda term: term.power)
-        return Term(self.coefficient + other.coefficient, self.power, self.origin or other.origin)
+        if self.is_bound or other.is_bound:
+            return other if self.is_bound else self
+        total = self.coefficient + other.coefficient
+        return Term(total, self.power, self.origin or other.origin, is_bound=bool(total == 0))
 
     def __neg__(self) -> Term:
-        return Term(-self.coefficient, self.power, self.origin)
+        return replace(self, coefficient=-self.coefficient)
 
     def blame(self, parameter: Parameter) -> Term:
         """Return the same term as a contribution of `parameter`."""
-        return Term(self.coefficient, self.power, parameter)
+        return replace(self, origin=parameter)
 
     @property
     def vanishes(self) -> bool:
-        """Whether the term is exactly zero."""
+        """Whether the coefficient is zero: the term is zero, or of lower order than n^power."""
         return bool(self.coefficient == 0)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the term is exactly zero."""
+        return self.vanishes and not self.is_bound
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a positive power of n stands before a limit of zero, so that nothing is known of the product."""
+        return self.is_bound and bool(self.power > 0)
 
 
 NOTHING = Term(sp.Integer(0))
@@ -107,6 +124,10 @@ class Asymptotics:
             return False
         return self.evaluate(expr).vanishes
 
+    def has_width(self, expr: Expr) -> bool:
+        """Return whether a width occurs in an expression."""
+        return any(isinstance(node, Symbol) and node.name in self._widths for node in walk(expr))
+
     def is_width(self, size: Expr) -> bool:
         """Return whether a dimension goes to infinity."""
         return isinstance(size, Symbol) and size.name in self._widths
@@ -146,10 +167,10 @@ class Asymptotics:
         return rule(*args) if rule is not None else self._function(expr, args)
 
     def _function(self, expr: Apply, args: list[Term]) -> Term:
-        if any(arg.power != 0 and not arg.vanishes for arg in args):
-            raise ArithmeticError(f"{expr.function} of something of order n^{next(a.power for a in args if a.power)}")
-        symbols = [sp.Dummy() for _ in args]
-        return Term(scalar_function(expr.function, symbols).subs(dict(zip(symbols, (a.coefficient for a in args), strict=True))))
+        if any(arg.is_unknown or (arg.power != 0 and not arg.vanishes) for arg in args):
+            power = next(arg.power for arg in args if arg.power)
+            raise ArithmeticError(f"{expr.function} of something of order n^{power}")
+        return Term(scalar_function(expr.function, [arg.coefficient for arg in args]))
 
 
 def _divide(numerator: Term, denominator: Term) -> Term:
@@ -162,11 +183,12 @@ def _raise(base: Term, exponent: Term) -> Term:
     power = exponent.coefficient
     if base.vanishes:
         if power.is_positive:
-            return NOTHING
+            return replace(base, power=base.power * sp.nsimplify(power, rational=True)) if base.is_bound else NOTHING
         return Term(sp.Integer(1)) if power == 0 else _divide(Term(sp.Integer(1)), base)
     if exponent.power != 0 or (base.power != 0 and not power.is_number):
         raise ArithmeticError("an exponent that depends on the width")
-    return Term(base.coefficient**power, base.power * sp.nsimplify(power, rational=True) if base.power != 0 else base.power)
+    scaled = base.power if base.power == 0 else base.power * sp.nsimplify(power, rational=True)
+    return Term(base.coefficient**power, scaled)
 
 
 def scalar_function(name: str, args: list[sp.Expr]) -> sp.Expr:
@@ -178,7 +200,7 @@ def scalar_function(name: str, args: list[sp.Expr]) -> sp.Expr:
     return _SCALARS[name](*args)
 
 
-_RULES = {
+_RULES: Mapping[str, Callable[..., Term]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a + (-b),
     "neg": lambda a: -a,

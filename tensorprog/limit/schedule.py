@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -50,10 +51,13 @@ def _equation(ledger: Ledger, record: Record) -> Equation:
     assert record.derived is not None
     index = None if record.loop is None else record.loop.index
     lhs = record.function(*ledger._arguments(record.subject.kind, index))
-    return Equation(str(record.function), lhs, record.derived.term.coefficient, record.derived.rule, record.subject, record.span)
+    return Equation(
+        str(record.function), lhs, record.derived.term.coefficient, record.derived.rule, record.subject, record.span
+    )
 
 
-def _reads(expr: sp.Expr) -> dict[str, AppliedUndef]:
+@functools.lru_cache(8192)
+def _reads(expr: sp.Expr) -> Mapping[str, AppliedUndef]:
     return {str(f.func): f for f in sp.preorder_traversal(expr) if isinstance(f, AppliedUndef)}
 
 
@@ -71,7 +75,9 @@ def _reachable(ledger: Ledger, equations: Mapping[str, Equation], wanted: Iterab
 
 
 def _outer_reads(item: _Item, home: Mapping[str, str]) -> set[str]:
-    return {home[label] for equation in (*item.equations, *item.initial) for label in _reads(equation.rhs) if label in home}
+    return {
+        home[label] for equation in (*item.equations, *item.initial) for label in _reads(equation.rhs) if label in home
+    }
 
 
 def _sorted(graph: Mapping[str, set[str]]) -> list[str]:

@@ -21,7 +21,7 @@ def check_supported(variables: Variables, asymptotics: Asymptotics) -> None:
         LimitError: with every finding.
     """
     core = variables.core
-    found = [*_axes(core), *_loops(core), *_finite_parameters(variables, asymptotics)]
+    found = [*_axes(core), *_loops(variables), *_finite_parameters(variables, asymptotics)]
     if found:
         raise LimitError(found)
 
@@ -36,10 +36,25 @@ def _axes(core: Core) -> Iterator[Diagnostic]:
             return
 
 
-def _loops(core: Core) -> Iterator[Diagnostic]:
-    for scan in core.body:
+def _loops(variables: Variables) -> Iterator[Diagnostic]:
+    for scan in variables.core.body:
         if isinstance(scan, Scan):
-            yield from _loop(core, scan)
+            yield from _loop(variables.core, scan)
+            yield from _first_step(variables, scan)
+
+
+def _first_step(variables: Variables, scan: Scan) -> Iterator[Diagnostic]:
+    """Refuse loops whose first step has another law than the others, or that make data of their own."""
+    for carry in scan.carries:
+        before = carry.initial
+        if before is not None and (before in variables.data and variables.is_vector(before)):
+            yield refuse_rolled(f"`{carry.source}` is made of data alone at the first step", carry.span).diagnostics[0]
+        elif before is not None and (before in variables.gaussian) != (carry.source in variables.gaussian):
+            yield refuse_rolled(f"`{carry.source}` is Gaussian at some steps only", carry.span).diagnostics[0]
+    for instruction in scan.body:
+        name = instruction.target
+        if name in variables.data and not variables.is_scalar_formula(name):
+            yield refuse_rolled(f"`{name}` is made of data at every step", instruction.span).diagnostics[0]
 
 
 def _loop(core: Core, scan: Scan) -> Iterator[Diagnostic]:
@@ -52,7 +67,7 @@ def _loop(core: Core, scan: Scan) -> Iterator[Diagnostic]:
         elif isinstance(instruction, Load | MatMul) and not _moves_with(instruction.indices, here):
             reason = f"`{instruction.parameter}` is shared by the steps of a loop"
             yield refuse_rolled(reason, instruction.span).diagnostics[0]
-    initials = {}
+    initials: dict[str, str | None] = {}
     for carry in scan.carries:
         if initials.setdefault(carry.source, carry.initial) != carry.initial:
             yield refuse_rolled(f"`{carry.source}` has two initial values", carry.span).diagnostics[0]
@@ -93,7 +108,9 @@ def _(instruction: MatMul, variables: Variables, asymptotics: Asymptotics) -> It
 def _(instruction: Map, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
     random = [name for name in instruction.operands if name in variables.random_scalars]
     if random and variables.is_vector(instruction.target):
-        yield _random(variables.parameter_behind(random[0]), "a scalar that multiplies or shifts a vector", instruction.span)
+        yield _random(
+            variables.parameter_behind(random[0]), "a scalar that multiplies or shifts a vector", instruction.span
+        )
     elif random and variables.affine(instruction.target) is None:
         yield _random(variables.parameter_behind(random[0]), "a scalar in a nonlinear expression", instruction.span)
 

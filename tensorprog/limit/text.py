@@ -28,10 +28,10 @@ _LEGEND: Mapping[type[sp.Function], str] = {
 class _Formulas(StrPrinter):
     """Formulas as a person would type them: x′ for the second copy, ⟨x, x′⟩ for inner products of data."""
 
-    def _print_Symbol(self, expr: sp.Symbol) -> str:  # noqa: N802
+    def _print_Symbol(self, expr: sp.Symbol) -> str:
         return str(expr.name).replace("'", "′")
 
-    def _print_Function(self, expr: sp.Function) -> str:  # noqa: N802
+    def _print_Function(self, expr: sp.Function) -> str:
         name, args = expr.func.__name__, [self._print(arg) for arg in expr.args]
         if isinstance(expr, AppliedUndef):
             args = [_step(arg) if arg.is_Add else text for arg, text in zip(expr.args, args, strict=True)]
@@ -42,18 +42,18 @@ class _Formulas(StrPrinter):
             return {"Det": "Δ", "Angle": "θ"}[name] + _of_law(expr, args)
         return f"1{{{args[0]} > 0}}" if name == "Support" else f"{name.lower()}({', '.join(args)})"
 
-    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:  # noqa: N802
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
         if expr.exp == sp.Rational(1, 2):
             return f"√({self._print(expr.base)})"
         return str(super()._print_Pow(expr, rational=rational)).replace("**", "^")
 
-    def _print_Pi(self, expr: sp.Expr) -> str:  # noqa: N802
+    def _print_Pi(self, expr: sp.Expr) -> str:
         return "π"
 
-    def _print_Float(self, expr: sp.Float) -> str:  # noqa: N802
+    def _print_Float(self, expr: sp.Float) -> str:
         return f"{float(expr):.12g}"
 
-    def _print_Mul(self, expr: sp.Mul) -> str:  # noqa: N802
+    def _print_Mul(self, expr: sp.Mul) -> str:
         return str(super()._print_Mul(expr)).replace("*", " ")
 
 

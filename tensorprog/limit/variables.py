@@ -15,7 +15,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from tensorprog.core.ir import Affine, Carry, Core, Gather, Instruction, Load, Map, MatMul, Scan
+from tensorprog.core.ir import Affine, Carry, Core, Gather, Instruction, Load, Map, MatMul, Parameter, Scan
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.affine import AffineForm, affine_form
 from tensorprog.limit.scaling import Asymptotics
@@ -134,12 +134,19 @@ class Variables:
     def random_scalars(self) -> frozenset[str]:
         """The scalars that stay random in the limit: readouts, scalar parameters and what is made of them."""
         known: set[str] = set()
-        for name, instruction in self.definitions.items():
-            if name not in self.carries and not self.is_vector(name):
-                read = () if isinstance(instruction, Scan) else sources(instruction)
-                if isinstance(instruction, Load | MatMul) or any(source in known for source in read):
-                    known.add(name)
-        return frozenset(known)
+        while True:
+            new = {name for name in self.definitions if not self.is_vector(name) and self._inherits(name, known)}
+            if new == known:
+                return frozenset(known)
+            known = new
+
+    def _inherits(self, name: str, random: set[str]) -> bool:
+        """Return whether a scalar is random if those in `random` are."""
+        instruction = self.definitions[name]
+        if name in self.carries:
+            carry = self.carries[name]
+            return carry.source in random or carry.initial in random
+        return isinstance(instruction, Load | MatMul) or any(source in random for source in sources(instruction))
 
     def is_vector(self, name: str) -> bool:
         """Return whether the variable has coordinates."""
@@ -184,12 +191,17 @@ class Variables:
         """Return the operands of the definition of `ref`, at its step.
 
         Raises:
-            LimitError: that looks two steps back in a loop, for which a recurrence over one step has no room.
+            LimitError: that looks behind the step before in a loop, where there may be an initial value instead.
         """
         names = sources(self.definitions[ref.name])
-        if ref.at is not None and ref.at != self.loops[ref.name].index and any(name in self.carries for name in names):
+        is_carried = ref.at is not None and ref.at != self.loops[ref.name].index and not self.carries.keys().isdisjoint(names)
+        if is_carried or self.is_past(ref):
             raise refuse_rolled(f"`{ref.name}` is needed two steps back", self.definitions[ref.name].span)
-        return tuple(self.resolve(source, ref.at) for source in sources(self.definitions[ref.name]))
+        return tuple(self.resolve(source, ref.at) for source in names)
+
+    def is_past(self, ref: Ref) -> bool:
+        """Return whether `ref` is what a loop made one step ago: at the first step, its initial value."""
+        return ref.at is not None and not ref.at.is_number and ref.at != self.loops[ref.name].index
 
     @cached_property
     def arguments(self) -> frozenset[str]:
@@ -200,8 +212,7 @@ class Variables:
 
     def order(self, ref: Ref) -> tuple[bool, int]:
         """Return a key that sorts variables by when they are made: what a loop made a step ago comes first."""
-        is_past = ref.at is not None and not ref.at.is_number and ref.at != self.loops[ref.name].index
-        return not is_past, self.position[ref.name]
+        return not self.is_past(ref), self.position[ref.name]
 
     def leaves(self, ref: Ref) -> frozenset[Leaf]:
         """Return the Gaussian leaves of Z^ref, looking back no further than each matrix."""
@@ -210,7 +221,8 @@ class Variables:
             return found
         step = Step.ALL if ref.at.is_number else Step.PAST
         inside = self._loop_parameters(self.loops[ref.name])
-        return frozenset(Leaf(leaf.parameter, step) if leaf.parameter in inside else leaf for leaf in found)
+        before = self._leaves.get(self.initials.get(ref.name) or "", frozenset()) if self.is_past(ref) else frozenset()
+        return before | {Leaf(leaf.parameter, step) if leaf.parameter in inside else leaf for leaf in found}
 
     def _loop_parameters(self, loop: Loop) -> frozenset[str]:
         return frozenset(p for p, made in self.core.parameters.items() if loop.scan.axis in made.axes)
@@ -219,19 +231,20 @@ class Variables:
     def _leaves(self) -> Mapping[str, frozenset[Leaf]]:
         """The leaves of every variable at its own step, iterated to a fixed point since carries look back."""
         found: dict[str, frozenset[Leaf]] = dict.fromkeys(self.definitions, frozenset())
-        changed = True
-        while changed:
+        while True:
             new = {name: self._own_leaves(name, found) for name in self.definitions}
-            changed, found = new != found, new
-        return found
+            if new == found:
+                return found
+            found = new
 
     def _own_leaves(self, name: str, found: Mapping[str, frozenset[Leaf]]) -> frozenset[Leaf]:
         instruction = self.definitions[name]
         if name in self.carries:
             carry = self.carries[name]
-            inside = self._loop_parameters(self.loops[name])
-            past = {Leaf(leaf.parameter, Step.PAST) if leaf.parameter in inside else leaf for leaf in found[carry.source]}
-            return frozenset(past) | (found.get(carry.initial, frozenset()) if carry.initial else frozenset())
+            own = self._loop_parameters(self.loops[name])
+            source = found[carry.source]
+            past = frozenset(Leaf(leaf.parameter, Step.PAST) if leaf.parameter in own else leaf for leaf in source)
+            return past | (found.get(carry.initial, frozenset()) if carry.initial else frozenset())
         if isinstance(instruction, Load | MatMul):
             loop = self.loops.get(name)
             inside = loop is not None and loop.scan.axis in self.core.parameters[instruction.parameter].axes
@@ -256,9 +269,10 @@ class Variables:
         random = [i for i, source in enumerate(instruction.operands) if self.is_random(source)]
         return affine_form(instruction.expression, frozenset(random))
 
-    def is_centred(self, name: str) -> bool:
-        """Return whether a Gaussian variable has mean zero by construction."""
-        return name in self._centred
+    def is_centred(self, ref: Ref) -> bool:
+        """Return whether a Gaussian variable has mean zero by construction, at the first step of its loop as well."""
+        before = self.initials.get(ref.name) if self.is_past(ref) else None
+        return ref.name in self._centred and (before is None or before in self._centred)
 
     @cached_property
     def _centred(self) -> frozenset[str]:
@@ -276,13 +290,20 @@ class Variables:
             carry = self.carries[name]
             return carry.source in known and (carry.initial is None or carry.initial in known)
         if isinstance(instruction, Load | MatMul):
-            mean = self.core.parameters[instruction.parameter].mean
-            return self._is_zero(mean) or (isinstance(instruction, MatMul) and instruction.operand in known)
+            parameter = self.core.parameters[instruction.parameter]
+            if self._is_zero(parameter.mean):
+                return True
+            return isinstance(instruction, MatMul) and instruction.operand in known and self._averages(parameter)
         if isinstance(instruction, Gather):
             return instruction.source in known
         form = self.affine(name)
         assert form is not None
         return self._is_zero(form.constant) and all(sources(instruction)[i] in known for i in form.coefficients)
+
+    def _averages(self, parameter: Parameter) -> bool:
+        """Return whether the entries of a matrix have a mean O(1 / n), which takes an average of what it is applied to."""
+        mean, inner = (Asymptotics(self.core).evaluate(expr) for expr in (parameter.mean, parameter.shape[1]))
+        return bool((mean * inner).power <= 0)
 
     def _is_zero(self, expr: Expr) -> bool:
         return Asymptotics(self.core).is_zero(expr)

@@ -106,7 +106,7 @@ class Apply(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Fn:
-    """An elementwise function of the user: `body` over Operand(0), …; `derivative` replaces its derivative in backprop."""
+    """An elementwise function of the user: `body` over Operand(0), …; `derivative` replaces its own in backprop."""
 
     name: str
     variables: tuple[str, ...]
@@ -166,7 +166,7 @@ def symbols(expr: Expr) -> tuple[str, ...]:
 
 
 def substitute(expr: Expr, replace: Callable[[Expr], Expr | None]) -> Expr:
-    """Return `expr` with every subexpression for which `replace` gives an expression replaced by it, outermost first."""
+    """Return `expr` with each subexpression for which `replace` gives another replaced by it, outermost first."""
     new = replace(expr)
     if new is not None:
         return new

@@ -53,7 +53,9 @@ def _finish(left: Axes, right: Axes, verification: Verification, curves: int) ->
     guide = widths ** (-0.5) * widths[0] ** 0.5 * float(left.get_ylim()[1]) * 0.7
     left.loglog(widths, guide, "k--", linewidth=0.8, label="slope −1/2")
     left.set(xlabel="width n", ylabel="standard deviation over networks, relative", title="fluctuations")
-    right.set(xlabel="width n", ylabel="|mean distance|, relative", title="distance from the limit (± 2 s.e.)", yscale="log")
+    right.set(
+        xlabel="width n", ylabel="|mean distance|, relative", title="distance from the limit (± 2 s.e.)", yscale="log"
+    )
     left.legend(fontsize=6, frameon=False, title=None if curves <= LABELLED else f"the first {LABELLED} of {curves}")
     verdict = "passed" if verification.passed else "failed"
     left.figure.suptitle(f"{verification.program}: {verdict}, rate n^{verification.rate.exponent:.2f}", fontsize=10)

@@ -42,7 +42,7 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
         return self._places.span(*extent(token))
 
     def _identifier(self, token: Token) -> node.Identifier:
-        text = unicodedata.normalize("NFC", token)
+        text = str(unicodedata.normalize("NFC", token))
         if text != NOWHERE and not all(_belongs_to_name(character) for character in text):
             hint = "a name has letters, digits, `_` and `'`"
             self._report("TP101", f"`{token}` is not a name", self._at(token), hint)

@@ -159,7 +159,7 @@ class WidthDecl(Statement):
 
 @dataclass(frozen=True, slots=True)
 class AxisDecl(Statement):
-    """`axis t : T`, `axis k : -1..1`, `axis i : H circular`; `stop` is None for the first form, included in the second."""
+    """`axis t : T`, `axis k : -1..1`, `axis i : H circular`; `stop` is None in the first, included in the second."""
 
     name: Identifier
     start: Term | None

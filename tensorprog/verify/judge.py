@@ -1,4 +1,4 @@
-"""From residuals to verdicts: one test per equation, and one per entry of it, with a joint probability of false alarm."""
+"""From residuals to verdicts: a test per equation, and one per entry of it, with a joint probability of false alarm."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ Series = Mapping[int, Array]
 
 RATE_CONFIDENCE = 0.9999
 POWER = 0.95
+ROWS_SHARE = 0.8
+"""The part of the probability of a false alarm that is given to whole equations; single entries have the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,9 @@ def judge(
     """Return the verdict on every equation that could be measured."""
     tests = [test for test in _tests(limit, found) if test is not None]
     freedom = tests[0].mean.freedom if tests else 1
-    share = (false_alarm - (1 - RATE_CONFIDENCE)) / 2
-    bound = threshold(len(tests), share, freedom)
-    entry_bound = threshold(sum(len(test.entries) for test in tests), share, freedom)
+    alarm = false_alarm - (1 - RATE_CONFIDENCE)
+    bound = threshold(len(tests), ROWS_SHARE * alarm, freedom)
+    entry_bound = threshold(sum(len(test.entries) for test in tests), (1 - ROWS_SHARE) * alarm, freedom)
     rows = tuple(_row(test, bound, entry_bound) for test in tests)
     curves = _curves(limit, found)
     rate = fit_rate(_kernel_curve(system, curves), RATE_CONFIDENCE)
@@ -132,7 +134,7 @@ def _row(test: _Test, bound: float, entry_bound: float) -> Row:
 
 
 def _curves(limit: tuple[Residual, ...], found: Mapping[int, tuple[Residual, ...]]) -> dict[str, dict[int, Array]]:
-    """Return, per measured quantity and width, the relative distance from the limit of every draw (entries averaged)."""
+    """Return, per quantity and width, the relative distance of every draw from the limit, averaged over entries."""
     curves: dict[str, dict[int, Array]] = {}
     for number, exact in enumerate(limit):
         chosen = _entries(exact)
@@ -150,4 +152,3 @@ def _kernel_curve(system: LimitSystem, curves: Mapping[str, Series]) -> Series:
     moving = {label: curve for label, curve in curves.items() if all(v.std() > 1e-9 for v in curve.values())}
     kernels = [curve for label, curve in moving.items() if label in names]
     return kernels[-1] if kernels else list(moving.values())[-1]
-

@@ -54,11 +54,10 @@ def _checks(block: Equation | Recurrence, is_pair: bool) -> Iterator[Check]:
     if isinstance(block, Equation):
         yield Check(block, is_pair, None, _measurement(block, None))
         return
-    for equation in block.initial:
-        yield Check(equation, is_pair, None, None)
+    yield from (Check(equation, is_pair, None, None) for equation in block.initial)
     for number, step in enumerate(range(block.first, block.last + 1)):
         for equation in block.body:
-            assert isinstance(equation, Equation)
+            assert isinstance(equation, Equation), "recurrences do not nest"
             position = (block.index.name, step, number)
             yield Check(equation, is_pair, position, _measurement(equation, block))
 
@@ -69,4 +68,3 @@ def _measurement(equation: Equation, loop: Recurrence | None) -> Measurement | N
     if kind is None or (kind is Measured.TANGENT and is_long):
         return None
     return Measurement(kind, equation.subject.left, equation.subject.right or equation.subject.left)
-

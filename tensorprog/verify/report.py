@@ -50,7 +50,7 @@ class Verification:
         false_alarm: the probability with which a true limit fails.
         smallest_error: the smallest relative error in any one equation that this run finds with probability 0.95.
         widths: the widths that were sampled.
-        samples: networks per width.
+        samples: networks of the largest width; narrower ones are drawn more often.
         seconds: how long it took.
     """
 
@@ -103,14 +103,16 @@ class Verification:
 
     def _title(self) -> str:
         widths = ", ".join(map(str, self.widths))
-        return f"{self.program}: limit against {self.samples} networks at each of the widths {widths} ({self.seconds:.1f} s)"
+        networks = f"sampled networks of widths {widths}, {self.samples} of the widest"
+        return f"{self.program}: limit against {networks} ({self.seconds:.1f} s)"
 
     def _summary(self) -> list[str]:
         verdict = "passed" if self.passed else f"FAILED: {', '.join(row.name for row in self.failures) or 'the rate'}"
+        rate, percent = self.rate, 100 * self.smallest_error
         return [
             f"{verdict}; a row fails at |z| > {self.threshold:.2f}, a true limit with probability {self.false_alarm:g}",
-            f"fluctuations fall as n^{self.rate.exponent:.3f} (confidence interval {self.rate.low:.3f} … {self.rate.high:.3f})",
-            f"an error of {100 * self.smallest_error:.2g} % in any one equation would have been found with probability 0.95",
+            f"fluctuations fall as n^{rate.exponent:.3f} (confidence interval {rate.low:.3f} … {rate.high:.3f})",
+            f"an error of {percent:.2g} % in any one equation would have been found with probability 0.95",
         ]
 
 
@@ -121,6 +123,5 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 def _line(row: Row) -> str:
     mark = " " if row.passed else "✗"
-    numbers = f"{row.limit:>12.6g}{row.measured:>12.6g}{row.error:>11.1e}{row.standard_error:>10.1e}{row.z:>8.2f}{row.worst:>8.2f}"
-    return f"{row.name:<28}{numbers} {mark} {row.line}: {row.rule}"
-
+    values = f"{row.limit:>12.6g}{row.measured:>12.6g}{row.error:>11.1e}{row.standard_error:>10.1e}"
+    return f"{row.name:<28}{values}{row.z:>8.2f}{row.worst:>8.2f} {mark} {row.line}: {row.rule}"

@@ -1,7 +1,7 @@
 """Residuals: what an equation misses when it is fed with the measured values of the quantities that it reads.
 
-For an equation y = F(z₁, …, z_k) and one draw of a network, the residual is ŷ − F(ẑ₁, …, ẑ_k). Its mean is O(1/n) if the
-equation is true, whatever the fluctuations of the layers below, which cancel; an error in another equation does not
+For an equation y = F(z₁, …, z_k) and one draw of a network, the residual is ŷ − F(ẑ₁, …, ẑ_k). Its mean is O(1/n) if
+the equation is true, whatever the fluctuations of the layers below, which cancel; an error in another equation does not
 disturb it. That is where the power of a verification is, and how it locates an error.
 """
 
@@ -63,7 +63,9 @@ class Evaluator:
     def __post_init__(self) -> None:
         object.__setattr__(self, "numerics", Numerics(dict(self.system.functions), self.parameters))
 
-    def residuals(self, plan: tuple[Check, ...], measured: Mapping[Measurement, Array], draws: int) -> Iterator[Residual]:
+    def residuals(
+        self, plan: tuple[Check, ...], measured: Mapping[Measurement, Array], draws: int
+    ) -> Iterator[Residual]:
         """Yield the residual of every check.
 
         Args:
@@ -89,7 +91,12 @@ class Evaluator:
         right = {key: value[:, None, :] for key, value in own.items()}
         return (
             Scope({Copy.OWN: own}, self.parameters, self.numerics, (draws, count)),
-            Scope({Copy.OWN: pair, Copy.LEFT: left, Copy.RIGHT: right}, self.parameters, self.numerics, (draws, count, count)),
+            Scope(
+                {Copy.OWN: pair, Copy.LEFT: left, Copy.RIGHT: right},
+                self.parameters,
+                self.numerics,
+                (draws, count, count),
+            ),
         )
 
     def _define(self, check: Check, scope: Scope) -> Key:

@@ -70,8 +70,8 @@ def fit_limit(draws: Mapping[int, Array]) -> Fit:
 def fit_rate(draws: Mapping[int, Array], confidence: float) -> Rate:
     """Return the exponent of the standard deviation over draws as a power of n.
 
-    log s has variance about (κ − 1)/(4 S) for draws of kurtosis κ, which is estimated from the pooled draws; the exponent
-    is the slope of a weighted fit through the widths.
+    log s has variance about (κ − 1)/(4 S) for draws of kurtosis κ, which is estimated from the pooled draws; the
+    exponent is the slope of a weighted fit through the widths.
     """
     logs = np.log([float(width) for width in draws])
     spreads = np.log([float(np.std(values, ddof=1)) for values in draws.values()])
