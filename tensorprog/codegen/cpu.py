@@ -39,6 +39,7 @@ from tensorprog.kernel.ir import (
     references,
     walk,
 )
+from tensorprog.kernel.roll import roll
 from tensorprog.kernel.scalars import OPERATORS
 from tensorprog.kernel.share import stretches
 from tensorprog.kernel.storage import find_histories
@@ -64,7 +65,7 @@ def emit(ir: KernelIR) -> KernelSource:
     """
     for let, expectation in expectations(ir.pair):
         raise NotImplementedError(f"{let.name} is a numerical {expectation.kind}, which generated code cannot compute")
-    return _Emitter(ir).emit()
+    return _Emitter(roll(ir)).emit()
 
 
 @dataclass(slots=True)

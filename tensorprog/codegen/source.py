@@ -6,7 +6,7 @@ import hashlib
 import keyword
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tensorprog.kernel.ir import Copy, Index, KernelIR, lets, ranges, reads, references
 
@@ -20,6 +20,7 @@ class Layout:
     bases: Mapping[str, int]
     ranges: Mapping[str, tuple[tuple[int, int], ...]]
     count: int
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def row(self, name: str, indices: Iterable[int] = ()) -> int:
         """Return the row of a quantity at a value of its indices."""
@@ -42,8 +43,12 @@ class Layout:
         return _sum_text(terms, self.bases[name] + constant)
 
     def rows(self) -> Iterator[tuple[int, str, tuple[int, ...]]]:
-        """Yield every row with its quantity and the value of its indices."""
+        """Yield every row with its quantity and the value of its indices, of families their members."""
         for name in self.bases:
+            for number, member in enumerate(self.families.get(name, ())):
+                yield self.bases[name] + number, member, ()
+            if name in self.families:
+                continue
             for indices in _product(self.ranges.get(name, ())):
                 yield self.row(name, indices), name, indices
 
@@ -95,8 +100,8 @@ class KernelSource:
 
 def side_layout(ir: KernelIR, copy: Copy) -> Layout:
     """Return the layout of what the pair program reads of one side."""
-    bounds = ranges(ir.sample)
-    return lay_out(reads(ir, copy), bounds)
+    families = {name: ((0, len(members) - 1),) for name, members in ir.families.items()}
+    return replace(lay_out(reads(ir, copy), {**ranges(ir.sample), **families}), families=ir.families)
 
 
 def used_grams(ir: KernelIR) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Expectations by composite Gauss–Legendre quadrature, for many laws at once, with an estimate of the error.
 
+Two smooth functions are first tried with the trapezoidal rule (`dual.trapezoid`), which is cheaper.
+
 The integration variables are standard normal: u = m1 + s1 z and v = m2 + s2 (ρ z + r y), r = √(1 − ρ²). The line is
 cut at the kinks of the functions, and into panels that shrink geometrically towards the places where a function
 bends quickly (near ρ = ±1 also towards the place where the other variable meets its kink), so that on every panel the
@@ -11,20 +13,22 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tensorprog.dual.conditional import Conditional, conditional
 from tensorprog.dual.features import Features, find_features, function
-from tensorprog.dual.numeric import determinant
+from tensorprog.dual.trapezoid import smooth_pairs
 from tensorprog.nonlin.expression import Expr
 
 __all__ = ["hermite_factors", "pair_quadrature", "point_quadrature"]
 
 Array = npt.NDArray[np.float64]
+Function = Callable[[Array], Array]
 
 _REACH, _HERMITE_REACH = 9.5, 13.0  # in standard deviations
 _PANEL, _HERMITE_PANEL = 2.0, 0.8  # the widest panels
@@ -68,7 +72,7 @@ def pair_quadrature(
     first = function(phi, symbols), find_features(phi, symbols)
     second = function(psi, symbols), find_features(psi, symbols)
     rows = [array.ravel() for array in arrays]
-    blocks = [_pair(first, second, *(row[part] for row in rows)) for part in _parts(rows[0].size, 64)]
+    blocks = [_pair(first, second, *(row[part] for row in rows)) for part in _parts(rows[0].size, 1 << 14)]
     return _assembled(blocks, arrays[0].shape)
 
 
@@ -145,60 +149,50 @@ def _rule(edges: Array, order: int) -> tuple[Array, Array]:
     return z, weight * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
 
-def _point(value: Callable[[Array], Array], features: Features, m: Array, s: Array) -> tuple[Array, Array]:
+def _point(value: Function, features: Features, m: Array, s: Array) -> tuple[Array, Array]:
     edges = _edges(_marks(features, m, s, _PANEL), _REACH)
     fine, coarse = (_point_sum(value, m, s, edges, order) for order in (_FINE, _COARSE))
     result = np.where(s == 0, value(m), fine)
     return result, np.where(s == 0, 0.0, np.abs(fine - coarse) + _outside(value, m, s))
 
 
-def _point_sum(value: Callable[[Array], Array], m: Array, s: Array, edges: Array, order: int) -> Array:
+def _point_sum(value: Function, m: Array, s: Array, edges: Array, order: int) -> Array:
     z, weight = _rule(edges, order)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.sum(weight * value(m[:, None] + s[:, None] * z), axis=1)
 
 
-def _outside(value: Callable[[Array], Array], m: Array, s: Array) -> Array:
+def _outside(value: Function, m: Array, s: Array) -> Array:
     """Return about what the tails beyond the range contribute."""
     ends = np.abs(value(m - _REACH * s)) + np.abs(value(m + _REACH * s))
     return ends * math.exp(-0.5 * _REACH**2) / math.sqrt(2 * math.pi)
 
 
 def _pair(
-    first: tuple[Callable[[Array], Array], Features],
-    second: tuple[Callable[[Array], Array], Features],
+    first: tuple[Function, Features],
+    second: tuple[Function, Features],
     m1: Array,
     m2: Array,
     q1: Array,
     q2: Array,
     c: Array,
 ) -> tuple[Array, Array]:
-    s1, s2 = np.sqrt(q1), np.sqrt(q2)
-    degenerate = s1 * s2 == 0
-    product = np.where(degenerate, 1.0, s1 * s2)
-    rho = np.clip(np.where(degenerate, 0.0, c / product), -1.0, 1.0)
-    rest = np.minimum(np.where(degenerate, 1.0, np.sqrt(determinant(q1, q2, c)) / product), 1.0)
-    edges = _edges(_marks(first[1], m1, s1, _PANEL).joined(_seen_through(second[1], m2, s2, rho, rest)), _REACH)
-    law = _Conditional(m1, s1, m2, s2, rho, rest)
+    law = conditional(m1, m2, q1, q2, c)
+    value, error, good = smooth_pairs(first, second, law)
+    for part in _parts(int(np.sum(~good)), 64):
+        where = np.flatnonzero(~good)[part]
+        value[where], error[where] = _composite(first, second, law.rows(where))
+    outside = _outside(first[0], m1, law.s1) * (np.abs(second[0](m2)) + np.abs(second[0](m2 + law.s2)))
+    return value, error + outside
+
+
+def _composite(
+    first: tuple[Function, Features], second: tuple[Function, Features], law: Conditional
+) -> tuple[Array, Array]:
+    seen = _seen_through(second[1], law.m2, law.s2, law.rho, law.rest)
+    edges = _edges(_marks(first[1], law.m1, law.s1, _PANEL).joined(seen), _REACH)
     fine, coarse = (_pair_sum(first[0], second, law, edges, order) for order in (_FINE, _COARSE))
-    outside = _outside(first[0], m1, s1) * (np.abs(second[0](m2)) + np.abs(second[0](m2 + s2)))
-    return fine, np.abs(fine - coarse) + outside
-
-
-@dataclass(frozen=True, slots=True)
-class _Conditional:
-    """u = m1 + s1 z, v = m2 + s2 (rho z + rest y)."""
-
-    m1: Array
-    s1: Array
-    m2: Array
-    s2: Array
-    rho: Array
-    rest: Array
-
-    def rows(self, part: slice) -> _Conditional:
-        """Return some of the laws."""
-        return _Conditional(self.m1[part], self.s1[part], self.m2[part], self.s2[part], self.rho[part], self.rest[part])
+    return fine, np.abs(fine - coarse)
 
 
 def _seen_through(features: Features, m2: Array, s2: Array, rho: Array, rest: Array) -> _Marks:
@@ -221,9 +215,9 @@ def _signed(features: Features, m2: Array, s2: Array, slope: Array) -> _Marks:
 
 
 def _pair_sum(
-    phi: Callable[[Array], Array],
-    second: tuple[Callable[[Array], Array], Features],
-    law: _Conditional,
+    phi: Function,
+    second: tuple[Function, Features],
+    law: Conditional,
     edges: Array,
     order: int,
 ) -> Array:
@@ -239,7 +233,7 @@ def _pair_sum(
     return np.concatenate(sums)
 
 
-def _inner(second: tuple[Callable[[Array], Array], Features], law: _Conditional, z: Array, order: int) -> Array:
+def _inner(second: tuple[Function, Features], law: Conditional, z: Array, order: int) -> Array:
     """Return E_y ψ(m2 + s2 (ρ z + r y)) for every z."""
     psi, features = second
     mean = (law.m2[:, None] + (law.s2 * law.rho)[:, None] * z).ravel()
@@ -248,16 +242,62 @@ def _inner(second: tuple[Callable[[Array], Array], Features], law: _Conditional,
     return _point_sum(psi, mean, deviation, edges, order).reshape(z.shape)
 
 
-def _hermite(
-    value: Callable[[Array], Array], features: Features, m: Array, s: Array, degree: int
-) -> tuple[Array, Array]:
-    edges = _edges(_marks(features, m, s, _HERMITE_PANEL), _HERMITE_REACH)
-    z, weight = _rule(edges, _HERMITE_ORDER)
+def _hermite(value: Function, features: Features, m: Array, s: Array, degree: int) -> tuple[Array, Array]:
+    shared = _shared_marks(_marks(features, m, s, _HERMITE_PANEL))
+    if shared is None:
+        return _hermite_apart(value, features, m, s, degree)
+    z, weight, polynomials = _hermite_table(shared, degree)
     with np.errstate(over="ignore", invalid="ignore"):
         values = value(m[:, None] + s[:, None] * z)
+        return values @ polynomials, values**2 @ weight
+
+
+def _shared_marks(marks: _Marks) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...], float] | None:
+    """Return kinks, centres with widths, and the widest panel that serve all laws, None if there are none.
+
+    The laws must agree in the places of the kinks, and in those of the centres within the widths. Widths and panels are
+    rounded down to powers of two, so that the nodes of a law seldom depend on its neighbours.
+    """
+    widths = np.exp2(np.floor(np.log2(marks.widths.min(axis=0))))
+    low, high = marks.centres.min(axis=0), marks.centres.max(axis=0)
+    if (np.ptp(marks.kinks, axis=0) > 0).any() or (high - low > widths).any():
+        return None
+    centres = sorted({*zip(low.tolist(), widths.tolist(), strict=True), *zip(high.tolist(), widths.tolist(), strict=True)})
+    panel = _HERMITE_PANEL * 2.0 ** math.floor(math.log2(float(marks.panel.min()) / _HERMITE_PANEL))
+    return tuple(marks.kinks[0].tolist()), tuple(centres), panel
+
+
+@functools.lru_cache(8)
+def _hermite_table(
+    shared: tuple[tuple[float, ...], tuple[tuple[float, float], ...], float], degree: int
+) -> tuple[Array, Array, Array]:
+    """Return nodes and weights, and the weighted values (nodes, degree) of the Hermite polynomials there."""
+    kinks, bends, panel = shared
+    centres, widths = (np.array([[bend[entry] for bend in bends]]) for entry in (0, 1))
+    edges = _edges(_Marks(np.array([kinks]), centres, widths, np.array([panel])), _HERMITE_REACH)
+    (z,), (weight,) = _rule(edges, _HERMITE_ORDER)
+    table = np.empty((len(z), degree))
+    for k, polynomial in enumerate(_hermite_polynomials(z, degree)):
+        table[:, k] = weight * polynomial
+    return z, weight, table
+
+
+def _hermite_polynomials(z: Array, degree: int) -> Iterator[Array]:
+    """Yield the normalized Hermite polynomials below a degree."""
     before, now = np.zeros_like(z), np.ones_like(z)
-    factors = np.empty((len(z), degree))
     for k in range(degree):
-        factors[:, k] = np.sum(weight * values * now, axis=1)
+        yield now
         before, now = now, (z * now - math.sqrt(k) * before) / math.sqrt(k + 1)
-    return factors, np.sum(weight * values * values, axis=1)
+
+
+def _hermite_apart(value: Function, features: Features, m: Array, s: Array, degree: int) -> tuple[Array, Array]:
+    """Return the factors with nodes for every law, a few laws at a time."""
+    factors, norms = np.empty((len(m), degree)), np.empty(len(m))
+    for part in _parts(len(m), 16):
+        z, weight = _rule(_edges(_marks(features, m[part], s[part], _HERMITE_PANEL), _HERMITE_REACH), _HERMITE_ORDER)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = value(m[part, None] + s[part, None] * z)
+        norms[part] = np.sum(weight * values * values, axis=1)
+        for k, polynomial in enumerate(_hermite_polynomials(z, degree)):
+            factors[part, k] = np.sum(weight * values * polynomial, axis=1)
+    return factors, norms

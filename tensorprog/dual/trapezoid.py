@@ -25,9 +25,9 @@ Function = Callable[[Array], Array]
 
 _REACH = 9.5  # in standard deviations
 _DIGITS = 33.0  # the error aimed at is exp(−33) = 5e-15
-_WIDEST = 2 * math.pi / math.sqrt(2 * _DIGITS)  # the step that suffices for entire functions
-_FINEST = 9  # steps are _WIDEST / √2ᵏ with k below this
-_COARSER = 1.25  # the ratio of the steps of the two rules
+_WIDEST, _WIDE = 0.65, 4.4  # the widest step, and the width of the strip from which on it suffices
+_MOST_NODES = 1 << 18  # in both directions together; the composite rule takes about as many
+_COARSER = 1.15  # the ratio of the steps of the two rules
 _TOLERANCE = 1e-12  # a larger error, relative to √(E φ² E ψ²), is not accepted
 _BLOCK = 1 << 17  # how many integrand values are held at once
 
@@ -39,29 +39,24 @@ def smooth_pairs(
     value, error, good = np.zeros(len(law.rho)), np.zeros(len(law.rho)), np.zeros(len(law.rho), dtype=bool)
     if first[1].kinks.size or second[1].kinks.size:
         return value, error, good
-    along = np.maximum(_fineness(first[1], law.s1), _fineness(second[1], law.s2 * np.abs(law.rho)))
-    across = _fineness(second[1], law.s2 * law.rest)
-    for level in np.unique(along[along < _FINEST]):
-        for other in np.unique(across[(along == level) & (across < _FINEST)]):
-            (where,) = np.nonzero((along == level) & (across == other))
-            value[where], error[where], good[where] = _common_step(
-                first[0], second[0], law.rows(where), (_step(level), _step(other))
-            )
+    along = np.minimum(_step(first[1], law.s1), _step(second[1], law.s2 * np.abs(law.rho)))
+    across = _step(second[1], law.s2 * law.rest)
+    for steps in sorted({*zip(along.tolist(), across.tolist(), strict=True)}):
+        if (2 * _REACH) ** 2 <= _MOST_NODES * steps[0] * steps[1]:
+            (where,) = np.nonzero((along == steps[0]) & (across == steps[1]))
+            value[where], error[where], good[where] = _common_step(first[0], second[0], law.rows(where), steps)
     return value, error, good
 
 
-def _fineness(features: Features, s: Array) -> Array:
-    """Return the k of the step that u ↦ f(m + s z) needs."""
+def _step(features: Features, s: Array) -> Array:
+    """Return the step that u ↦ f(m + s z) needs, _WIDEST / √2ᵏ for some k, so that many laws have the same."""
     with np.errstate(divide="ignore"):
         strip = np.min(features.widths, initial=np.inf) / s
-    strip = np.minimum(strip, 2 * math.pi / _WIDEST)
+    strip = np.minimum(strip, _WIDE)
     waves = features.frequency * s / (2 * math.pi)
     needed = (_DIGITS + 0.5 * strip**2) / (2 * math.pi * np.maximum(strip, 1e-9)) + waves
-    return np.maximum(np.ceil(2 * np.log2(needed * _WIDEST) - 1e-6), 0.0)
-
-
-def _step(level: float) -> float:
-    return float(_WIDEST * 2 ** (-0.5 * level))
+    fineness = np.maximum(np.ceil(2 * np.log2(needed * _WIDEST) - 1e-6), 0.0)
+    return np.asarray(_WIDEST * 2 ** (-0.5 * fineness))
 
 
 @functools.lru_cache(64)

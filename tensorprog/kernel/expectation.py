@@ -104,13 +104,14 @@ class Numerics:
         c = np.broadcast_to(laws[4], (rows, columns))
         rho, scale = _correlation(c, q1, q2), np.sqrt(np.outer(a.norms, b.norms))
         value, error = np.full(rho.shape, np.nan), np.zeros(rho.shape)
-        waiting = np.isfinite(rho) & np.isfinite(scale)
+        i, j = np.nonzero(np.isfinite(rho) & np.isfinite(scale))
         for degree in DEGREES:
-            bound = np.abs(rho) ** degree * np.sqrt(np.outer(a.tails[degree], b.tails[degree]))
-            i, j = np.nonzero(waiting & (bound <= TOLERANCE * scale))
-            value[i, j], error[i, j] = _series(a, b, i, j, rho[i, j], degree), bound[i, j]
-            waiting[i, j] = False
-        i, j = np.nonzero(waiting)
+            bound = np.abs(rho[i, j]) ** degree * np.sqrt(a.tails[degree][i] * b.tails[degree][j])
+            small = bound <= TOLERANCE * scale[i, j]
+            row, column = i[small], j[small]
+            value[row, column] = _series(a, b, row, column, rho[row, column], degree)
+            error[row, column] = bound[small]
+            i, j = i[~small], j[~small]
         pair = (m1[i], m2[j], q1[i], q2[j], c[i, j])
         value[i, j], error[i, j] = self._integrate(self.functions[names[0]], self.functions[names[1]], pair)
         return value, error, scale

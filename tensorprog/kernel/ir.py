@@ -172,7 +172,8 @@ class KernelIR:
     `grams` maps a quantity to the core variables (u, v), mostly one twice, with value ⟨u(x), v(x′)⟩; `data` maps one to
     the scalar core variable that it is. Both exist for one sample, grams for pairs too.
     `constants` are numbers, `sizes` expressions in what the data bind. `functions` are the functions of one variable
-    under numerical expectations.
+    under numerical expectations. `families` are quantities of one sample, counted from 0, which the pair program reads
+    in a loop by the name of the family and an index.
     """
 
     name: str
@@ -184,6 +185,7 @@ class KernelIR:
     sample: tuple[Statement, ...]
     pair: tuple[Statement, ...]
     results: tuple[Result, ...] = field(default=())
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def children(scalar: Scalar) -> tuple[Scalar, ...]:

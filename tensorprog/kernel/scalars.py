@@ -178,6 +178,12 @@ def product_of(factors: list[Scalar]) -> Scalar:
     return (factors[0] if len(factors) == 1 else Op("mul", tuple(factors))) if factors else Const(1.0)
 
 
+@_lower_node.register(sp.Max)
+@_lower_node.register(sp.Min)
+def _(expr: sp.Max | sp.Min, program: Program) -> Scalar:
+    return Op(OPERATORS[type(expr)], tuple(_lower(arg, program) for arg in sorted(expr.args, key=sp.default_sort_key)))
+
+
 @_lower_node.register
 def _(expr: sp.Function, program: Program) -> Scalar:
     name = type(expr).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tensorprog.core.build import Loops, build
 from tensorprog.core.ir import Core
 from tensorprog.dual.expectation import Expectations
-from tensorprog.errors import LimitError
+from tensorprog.errors import DataError, Diagnostic, LimitError
 from tensorprog.limit.derive import derive
 from tensorprog.limit.equations import Assumption, Equation, LimitSystem
 from tensorprog.limit.equations import equations as walk
@@ -50,8 +50,9 @@ def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
 
     Raises:
         LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
+        DataError: an unknown way to take expectations.
     """
-    mode = Expectations(expectations)
+    mode = _mode(expectations)
     try:
         return Derivation(core, derive(core, mode))
     except LimitError as error:
@@ -59,3 +60,11 @@ def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
             raise
     unrolled = build(tree, core.symbols, loops=Loops.UNROLLED)
     return Derivation(unrolled, derive(unrolled, mode))
+
+
+def _mode(name: str) -> Expectations:
+    known = [mode.value for mode in Expectations]
+    if name not in known:
+        message = f"expectations cannot be taken as {name!r}"
+        raise DataError(Diagnostic("TP452", message, hint=f"one of: {', '.join(known)}"))
+    return Expectations(name)

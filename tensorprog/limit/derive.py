@@ -147,7 +147,9 @@ def _finite(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:
     if term.is_unknown:
         raise refuse_unknown(f"the {name.upper()} of `{output.name}`", output.span)
     if term.is_bound:
-        systems.two.ledger.note(f"{name} vanishes", f"the {name.upper()} of `{output.name}` vanishes as n grows", output.span)
+        systems.two.ledger.note(
+            f"{name} vanishes", f"the {name.upper()} of `{output.name}` vanishes as n grows", output.span
+        )
     if term.vanishes or term.power == 0:
         return term.coefficient
     cause = f", through the parameter `{term.origin.name}`" if term.origin is not None else ""

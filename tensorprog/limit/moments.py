@@ -321,7 +321,9 @@ class Moments:
         cause = f" (through `{term.origin.name}`)" if term.origin is not None else ""
         if term.power < 0:
             self.ledger.note(
-                f"the {moment} of {self.variables.describe(ref.name)} vanishes", f"it is of order n^{term.power}{cause}", span
+                f"the {moment} of {self.variables.describe(ref.name)} vanishes",
+                f"it is of order n^{term.power}{cause}",
+                span,
             )
             return sp.Integer(0)
         raise LimitError(
@@ -413,7 +415,7 @@ class OneCopy(Moments):
         return inner * value
 
     def _fluctuation(self, operand: Ref) -> Term:
-        """Return what is known of the average of a vector of mean zero: it is o(√K), though not zero at finite width."""
+        """Return what is known of the average of a vector of mean zero: o(√K), though not zero at finite width."""
         power = self.second(operand, operand).power if operand.at is None else sp.Integer(0)
         return Term(sp.Integer(0), power / 2, is_bound=True)
 

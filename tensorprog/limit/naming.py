@@ -14,7 +14,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from tensorprog.dual.expectation import Expectations
-from tensorprog.errors import LimitError, Span
+from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Equation, Kind, Subject, X
 from tensorprog.limit.scaling import Term
 from tensorprog.limit.variables import TEMPORARY, Loop, Ref, Variables, refuse_rolled
@@ -26,6 +26,9 @@ LINEAR_RULES = frozenset({"linear combination", "matrix product", "random vector
 
 LONGEST_INLINE = 4
 """The moments of two different variables get a name if their linear combination is longer than this."""
+
+LABELS = (*(f"{kind.value}_" for kind in Kind), "Ds_")
+"""How the names of derived quantities begin."""
 
 Rule = Callable[..., "Derived"]
 Again = Callable[..., Term]
@@ -91,7 +94,7 @@ class Ledger:
 
     def data(self, name: str) -> Term:
         """Return a scalar that is data."""
-        function = sp.Function(name)
+        function = sp.Function(f"data {name}" if name.startswith(LABELS) else name)
         self.scalars[function] = name
         return Term(function(X))
 
@@ -207,9 +210,7 @@ class Ledger:
         copies = (X,) if kind in (Kind.MEAN, Kind.SCALAR) else (X, self.right)
         return copies if step is None else (step, *copies)
 
-    def _begin(
-        self, record: Record, kind: Kind, refs: tuple[Ref, ...], loop: Loop, again: Again | None
-    ) -> sp.Expr:
+    def _begin(self, record: Record, kind: Kind, refs: tuple[Ref, ...], loop: Loop, again: Again | None) -> sp.Expr:
         """Ask for the value before the first step, and return it.
 
         Raises:

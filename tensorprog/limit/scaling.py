@@ -15,7 +15,8 @@ from functools import singledispatchmethod
 import sympy as sp
 
 from tensorprog.core.ir import Core, Parameter
-from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Position, Symbol, walk
+from tensorprog.nonlin.expression import Apply, Call, Expr, Number, Operand, Position, Symbol, walk
+from tensorprog.nonlin.simplify import inline
 
 __all__ = ["NOTHING", "Asymptotics", "Term", "constant_symbol"]
 
@@ -122,7 +123,10 @@ class Asymptotics:
         """Return whether an expression without operands is zero for the given hyperparameters."""
         if any(isinstance(node, Operand) for node in walk(expr)):
             return False
-        return self.evaluate(expr).vanishes
+        try:
+            return self.evaluate(expr).is_nothing
+        except ArithmeticError:
+            return False
 
     def has_width(self, expr: Expr) -> bool:
         """Return whether a width occurs in an expression."""
@@ -166,6 +170,10 @@ class Asymptotics:
         rule = _RULES.get(expr.function)
         return rule(*args) if rule is not None else self._function(expr, args)
 
+    @_visit.register
+    def _(self, expr: Call, operands: Mapping[int, Term]) -> Term:
+        return self._visit(inline(expr), operands)
+
     def _function(self, expr: Apply, args: list[Term]) -> Term:
         if any(arg.is_unknown or (arg.power != 0 and not arg.vanishes) for arg in args):
             power = next(arg.power for arg in args if arg.power)
@@ -195,8 +203,10 @@ def scalar_function(name: str, args: list[sp.Expr]) -> sp.Expr:
     """Return an elementwise function of the language as sympy writes it, for scalars.
 
     Raises:
-        KeyError: the function has no such form.
+        ArithmeticError: the function has no such form.
     """
+    if name not in _SCALARS:
+        raise ArithmeticError(f"{name} of a scalar")
     return _SCALARS[name](*args)
 
 
@@ -223,7 +233,9 @@ _SCALARS = {
     "min": sp.Min,
     "max": sp.Max,
     "relu": lambda a: sp.Max(a, 0),
-    "step": lambda a: sp.Heaviside(a, sp.Rational(1, 2)),
+    "step": lambda a: (1 + sp.sign(a)) / 2,
+    "relu_k": lambda a, k: (1 + sp.sign(a)) / 2 * a**k,
+    "hermite": lambda a, k: sp.hermite(k, a / sp.sqrt(2)) / sp.sqrt(2**k * sp.factorial(k)),
     "sign": sp.sign,
     "sigmoid": lambda a: 1 / (1 + sp.exp(-a)),
     "softplus": lambda a: sp.log(1 + sp.exp(a)),

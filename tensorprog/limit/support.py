@@ -21,7 +21,7 @@ def check_supported(variables: Variables, asymptotics: Asymptotics) -> None:
         LimitError: with every finding.
     """
     core = variables.core
-    found = [*_axes(core), *_loops(variables), *_finite_parameters(variables, asymptotics)]
+    found = [*_axes(core)] or [*_loops(variables), *_finite_parameters(variables, asymptotics)]
     if found:
         raise LimitError(found)
 
@@ -30,6 +30,7 @@ def _axes(core: Core) -> Iterator[Diagnostic]:
     for item in core.inputs:
         if item.type.axes:
             yield refuse_axes(item.type.axes[0], item.span).diagnostics[0]
+            return
     for instruction in core.body:
         if not isinstance(instruction, Scan) and core.types[instruction.target].axes:
             yield refuse_axes(core.types[instruction.target].axes[0], instruction.span).diagnostics[0]
@@ -106,6 +107,12 @@ def _(instruction: MatMul, variables: Variables, asymptotics: Asymptotics) -> It
 
 @_survives.register
 def _(instruction: Map, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
+    name, dimension = instruction.target, variables.core.types[instruction.target].dimension
+    known = all(source in variables.data or not variables.is_vector(source) for source in instruction.operands)
+    if _is_finite(dimension, asymptotics) and name not in variables.data and known:
+        message = f"{variables.describe(name)} is a vector of finite dimension that depends on moments"
+        yield Diagnostic("TP334", message, instruction.span, "scale after the data layer: (W @ x) * c, not W @ (x * c)")
+        return
     random = [name for name in instruction.operands if name in variables.random_scalars]
     if random and variables.is_vector(instruction.target):
         yield _random(

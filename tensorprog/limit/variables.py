@@ -194,7 +194,9 @@ class Variables:
             LimitError: that looks behind the step before in a loop, where there may be an initial value instead.
         """
         names = sources(self.definitions[ref.name])
-        is_carried = ref.at is not None and ref.at != self.loops[ref.name].index and not self.carries.keys().isdisjoint(names)
+        is_carried = (
+            ref.at is not None and ref.at != self.loops[ref.name].index and not self.carries.keys().isdisjoint(names)
+        )
         if is_carried or self.is_past(ref):
             raise refuse_rolled(f"`{ref.name}` is needed two steps back", self.definitions[ref.name].span)
         return tuple(self.resolve(source, ref.at) for source in names)
@@ -301,7 +303,7 @@ class Variables:
         return self._is_zero(form.constant) and all(sources(instruction)[i] in known for i in form.coefficients)
 
     def _averages(self, parameter: Parameter) -> bool:
-        """Return whether the entries of a matrix have a mean O(1 / n), which takes an average of what it is applied to."""
+        """Return whether the entries of a matrix have a mean O(1 / n), so that it averages what it is applied to."""
         mean, inner = (Asymptotics(self.core).evaluate(expr) for expr in (parameter.mean, parameter.shape[1]))
         return bool((mean * inner).power <= 0)
 

@@ -1,4 +1,4 @@
-"""Two witnesses of the NTK: tangents carried forwards, and the double sum over the backward pass of Tensor Programs II."""
+"""Two witnesses of the NTK: tangents carried forwards, and the double sum over the backward pass."""
 
 from __future__ import annotations
 
@@ -47,13 +47,16 @@ PROGRAMS = {
     ),
     "bias_without_variance": "param c : (n) ~ N(0, 0) lr 0.7\noutput f = V @ relu(W @ relu(h) + c)",
     "standard_parametrization": (
-        "param A : (n, n) ~ N(0, 2 / n) lr 1 / n\nparam R : (1, n) ~ N(0, 1 / n) lr 3 / n\noutput f = R @ relu(A @ relu(h))"
+        "param A : (n, n) ~ N(0, 2 / n) lr 1 / n\nparam R : (1, n) ~ N(0, 1 / n) lr 3 / n\n"
+        "output f = R @ relu(A @ relu(h))"
     ),
     "several_outputs": (
         "param A : (1, n) ~ N(0, 0.5 / n)\nparam c : (1) ~ N(0, 0.3)\n"
         "output f = V @ relu(W @ h)\noutput g = A @ relu(h) + V @ h / 2 + c"
     ),
-    "transpose_alone": "param A : (n, m) ~ N(0, 1 / n)\nparam R : (1, m) ~ N(0, 1 / m)\noutput f = R @ relu(A.T @ relu(h))",
+    "transpose_alone": (
+        "param A : (n, m) ~ N(0, 1 / n)\nparam R : (1, m) ~ N(0, 1 / m)\noutput f = R @ relu(A.T @ relu(h))"
+    ),
     "two_widths": (
         "param A : (m, n) ~ N(0, 1 / n)\nparam B : (n, m) ~ N(0, 1 / m)\noutput f = V @ relu(B @ erf(A @ relu(h)))"
     ),
