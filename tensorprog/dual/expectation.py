@@ -25,7 +25,7 @@ from tensorprog.dual.normal_form import Form, One, normal_form
 from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
 from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined
 from tensorprog.nonlin.derivative import distributional_derivative
-from tensorprog.nonlin.expression import ZERO, Expr, Number, operands
+from tensorprog.nonlin.expression import ZERO, Apply, Expr, Number, operands, walk
 from tensorprog.nonlin.simplify import bind, simplify
 
 __all__ = [
@@ -157,13 +157,19 @@ def _ordinary_pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Exp
 
 
 def _by_stein(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations) -> Dual | None:
-    """Return E[(a u + b) ψ(v)] = (a m1 + b) E ψ + a c E ψ′, ψ′ in the sense of distributions; None for another φ."""
+    """Return E[(a u + b) ψ(v)] = (a m1 + b) E ψ + a c E ψ′, ψ′ in the sense of distributions.
+
+    None for another φ, and where ψ′ has no expectation by these rules, as of erf(sign(v)), or none at all, as of log |v|.
+    """
     form = normal_form(phi)
     if form is None or any(not isinstance(term.factor, One) or term.power > 1 for term in form):
         return None
     by_power = {term.power: term.coefficient for term in form}
     a, b = by_power.get(1, sp.Integer(0)), by_power.get(0, sp.Integer(0))
-    slope = point(distributional_derivative(psi, 0), law.m2, law.q2, naming, mode)
+    try:
+        slope = point(distributional_derivative(psi, 0), law.m2, law.q2, naming, mode)
+    except UndefinedExpectation:
+        return None
     terms = [Dual(a * law.c * slope.expr, f"Stein's lemma; {slope.rule}", slope.error)]
     if a * law.m1 + b != 0:
         mean = _ordinary_point(psi, law.m2, law.q2, naming, mode)
@@ -240,8 +246,27 @@ def _spike(spike: Spike) -> tuple[sp.Expr, sp.Expr]:
     if form is None or 1 not in coefficients or len(coefficients) < len(form) or max(coefficients) > 1:
         raise UndefinedExpectation("the delta distribution of a function that is not affine is not supported")
     a, b = coefficients[1], coefficients.get(0, sp.Integer(0))
+    if _jumps(spike.weight, -b / a):
+        raise UndefinedExpectation("a delta distribution where its factor jumps is not supported")
     weight = _constant(simplify(bind(spike.weight, (_as_expr(-b / a),))))
     return -b / a, weight / abs(a)
+
+
+def _jumps(weight: Expr, place: sp.Expr) -> bool:
+    """Return whether a function may jump at a place: δ(u) times its value there is then not what the chain rule says.
+
+    The derivative of erf(sign(u)) is (erf(1) − erf(−1)) δ(u), not 2 erf′(sign(0)) δ(u).
+    """
+    jumps = [node.args[0] for node in walk(weight) if isinstance(node, Apply) and node.function in ("step", "sign")]
+    return any(_vanishes_at(normal_form(argument), place) for argument in jumps)
+
+
+def _vanishes_at(form: Form | None, place: sp.Expr) -> bool:
+    """Return whether a polynomial may vanish at a place, true of all that is no polynomial."""
+    if form is None or any(not isinstance(term.factor, One) for term in form):
+        return True
+    value = sp.Add(*(term.coefficient * place**term.power for term in form))
+    return not value.is_nonzero
 
 
 def _as_expr(value: sp.Expr) -> Expr:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from tensorprog.core.ir import Core, MatMul, walk
+from tensorprog.core.ir import Affine, Core, Gather, MatMul, Type, walk
 from tensorprog.core.values import Array
 from tensorprog.finite.network import FiniteNetwork
 from tensorprog.finite.tangent import tangent, tangent_of_sweeps
+from tensorprog.nonlin.expression import Number
 
-__all__ = ["Measured", "Measurement", "integrate_readout", "measure"]
+__all__ = ["Measured", "Measurement", "integrate_readout", "measure", "with_probes"]
 
 
 class Measured(Enum):
@@ -33,11 +34,35 @@ class Measured(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One request: a kind, and the variable(s) it is of."""
+    """One request: a kind, the variable(s) it is of, and the step of their loop if only one is wanted."""
 
     kind: Measured
     left: str
     right: str
+    step: int | None = None
+
+    @property
+    def variables(self) -> tuple[str, str]:
+        """The variables to read: probes of a single step, or the variables themselves."""
+        return (self.left, self.right) if self.step is None else (_probe(self.left, self.step), _probe(self.right, self.step))
+
+
+def _probe(name: str, step: int) -> str:
+    return f"{name}@{step}"
+
+
+def with_probes(core: Core, wanted: Sequence[Measurement]) -> Core:
+    """Return the program with a variable of its own for every single step that is wanted."""
+    types, probes = dict(core.types), list[Gather]()
+    for item in wanted:
+        for name in dict.fromkeys((item.left, item.right)) if item.step is not None else ():
+            probe = _probe(name, item.step)
+            if probe not in types:
+                steps = len(core.types[name].axes) > 0
+                index = (Affine(Number(item.step)),) if steps else ()
+                probes.append(Gather(probe, name, index, (), span=core.body[-1].span))
+                types[probe] = Type((), core.types[name].dimension)
+    return replace(core, body=(*core.body, *probes), types=types)
 
 
 def measure(network: FiniteNetwork, x: Any, wanted: Sequence[Measurement], seed: int) -> dict[Measurement, Array]:
@@ -50,11 +75,11 @@ def measure(network: FiniteNetwork, x: Any, wanted: Sequence[Measurement], seed:
         seed: of the random signs with which tangents of vectors are estimated.
     """
     moments = sorted({name for item in wanted if item.kind is not Measured.TANGENT for name in (item.left, item.right)})
-    tangents = sorted({name for item in wanted if item.kind is Measured.TANGENT for name in (item.left, item.right)})
+    tangents = sorted({name for item in wanted if item.kind is Measured.TANGENT for name in item.variables})
     values = network.variables(x, moments) if moments else {}
     sweeps = network.sweeps(x, tangents) if tangents else {}
     return {
-        item: _same_step(tangent_of_sweeps(sweeps[item.left], sweeps[item.right], 1, seed))
+        item: _same_step(tangent_of_sweeps(*(sweeps[name] for name in item.variables), 1, seed))
         if item.kind is Measured.TANGENT
         else _measure(item, network, x, values)
         for item in wanted

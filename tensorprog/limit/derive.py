@@ -8,7 +8,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from tensorprog.backprop.independence import Independence, check_independence, tied_with_transpose
-from tensorprog.core.ir import Core, Map, MatMul, Output, walk
+from tensorprog.core.ir import Core, Map, MatMul, Moment, Output, walk
 from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, X, Y
@@ -119,8 +119,33 @@ def _result(
         raise LimitError([_not_independent(violation.reason, violation.span) for violation in independence.violations])
     if kind is Kind.SURROGATE and not _has_surrogates(core):
         kind = Kind.TANGENT
+    if kind is not None:
+        _check_averages(systems.one)
     one, two = (_ask(moments, ref, kind) for moments in (systems.one, systems.two))
     return Result(_finite(one, output, name, systems), _finite(two, output, name, systems))
+
+
+def _check_averages(one: OneCopy) -> None:
+    """Refuse rates so large that training moves an average: its gradient, of order 1/n, must add nothing to the NTK.
+
+    Raises:
+        LimitError: an average is taken of a vector whose tangent is of order n or more.
+    """
+    variables = one.variables
+    for instruction in walk(variables.core.body):
+        if isinstance(instruction, Moment) and instruction.operand not in variables.data:
+            loop = variables.loops.get(instruction.target)
+            ref = variables.resolve(instruction.operand, None if loop is None else loop.index)
+            tangent = one.tangent(ref, ref)
+            if not tangent.vanishes and tangent.power >= 1:
+                raise _moving_average(tangent, instruction.span)
+
+
+def _moving_average(tangent: Term, span: Span) -> LimitError:
+    cause = f", through the rate of `{tangent.origin.name}`" if tangent.origin is not None else ""
+    statement = f"training moves this average: the tangent of what is averaged is of order n^{tangent.power}{cause}"
+    hint = "the NTK then has a random term; give that parameter a learning rate `lr` of order one"
+    return LimitError(Diagnostic("TP325", statement, span, hint))
 
 
 def _ask(moments: Moments, ref: Ref, kind: Kind | None) -> Term:

@@ -21,6 +21,8 @@ Array = npt.NDArray[np.float64]
 Series = Mapping[int, Array]
 
 RATE_CONFIDENCE = 0.9999
+SMALL = 0.1
+"""Errors are relative to the value of a quantity, or to this part of √(K_ii K_jj) where the value is smaller."""
 POWER = 0.95
 ROWS_SHARE = 0.8
 """The part of the probability of a false alarm that is given to whole equations; single entries have the rest."""
@@ -94,7 +96,7 @@ def _test(exact: Residual, draws: Mapping[int, Residual]) -> _Test | None:
     pattern = (exact.predicted[0] / scale)[chosen]
     measured = {w: np.asarray(r.measured)[:, chosen].mean(axis=1) for w, r in draws.items()}
     entries = tuple(fit_limit({w: v[:, k] for w, v in relative.items()}) for k in range(int(chosen.sum())))
-    weights = pattern / max(float(pattern @ pattern), 1e-12)
+    weights = pattern / max(float(pattern @ pattern), SMALL**2 * len(pattern))
     mean = fit_limit({width: values @ weights for width, values in relative.items()})
     return _Test(exact.check, float(exact.predicted[0][chosen].mean()), fit_limit(measured), mean, entries)
 

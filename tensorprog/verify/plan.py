@@ -18,8 +18,6 @@ KINDS: Mapping[Kind, Measured] = {
     Kind.TANGENT: Measured.TANGENT,
 }
 
-LONGEST_LOOP = 12
-"""Tangents inside longer loops are not measured step by step: they would cost a backward pass each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +57,17 @@ def _checks(block: Equation | Recurrence, is_pair: bool) -> Iterator[Check]:
         for equation in block.body:
             assert isinstance(equation, Equation), "recurrences do not nest"
             position = (block.index.name, step, number)
-            yield Check(equation, is_pair, position, _measurement(equation, block))
+            yield Check(equation, is_pair, position, _measurement(equation, (block, step)))
 
 
-def _measurement(equation: Equation, loop: Recurrence | None) -> Measurement | None:
-    kind = KINDS.get(equation.subject.kind)
-    is_long = loop is not None and loop.last - loop.first >= LONGEST_LOOP
-    if kind is None or (kind is Measured.TANGENT and is_long):
+def _measurement(equation: Equation, place: tuple[Recurrence, int] | None) -> Measurement | None:
+    """Return what to measure; of tangents in a loop, at its first, middle and last step only: each costs a sweep."""
+    kind, subject = KINDS.get(equation.subject.kind), equation.subject
+    if kind is None:
         return None
-    return Measurement(kind, equation.subject.left, equation.subject.right or equation.subject.left)
+    if kind is Measured.TANGENT and place is not None:
+        block, step = place
+        if step not in (block.first, (block.first + block.last) // 2, block.last):
+            return None
+        return Measurement(kind, subject.left, subject.right or subject.left, step)
+    return Measurement(kind, subject.left, subject.right or subject.left)

@@ -127,7 +127,7 @@ def _select(check: Check, measured: Mapping[Measurement, Array]) -> Array | None
     if check.measurement is None or check.measurement not in measured:
         return None
     value = measured[check.measurement]
-    if check.position is not None:
+    if check.position is not None and check.measurement.step is None:
         value = value[..., check.position[2]]
     is_matrix = check.measurement.kind not in (Measured.MEAN, Measured.SCALAR)
     return np.asarray(np.einsum("sii->si", value) if is_matrix and not check.is_pair else value, dtype=np.float64)

@@ -18,7 +18,7 @@ from tensorprog.core.bind import Binding, bind
 from tensorprog.core.evaluate import run_data
 from tensorprog.core.ir import Core
 from tensorprog.errors import DataError, Diagnostic
-from tensorprog.finite.measure import Measurement, measure
+from tensorprog.finite.measure import Measurement, measure, with_probes
 from tensorprog.finite.network import FiniteNetwork
 from tensorprog.limit.equations import LimitSystem
 from tensorprog.nonlin.evaluate import evaluate
@@ -171,7 +171,7 @@ def _matrix(value: npt.NDArray[Any], count: int) -> Array:
 def measure_networks(core: Core, data: Any, plan: tuple[Check, ...], width: int, options: Options) -> Measurements:
     """Return every measurement on all networks of one width, stacked: (S, …)."""
     wanted = tuple(dict.fromkeys(check.measurement for check in plan if check.measurement is not None))
-    first = FiniteNetwork(core, width, 0, options.entries, "float32")
+    first = FiniteNetwork(with_probes(core, wanted), width, 0, options.entries, "float32")
     before = sum(options.networks(smaller) for smaller in options.widths if smaller < width)
     total = sum(map(options.networks, options.widths))
     done = 0

@@ -12,7 +12,7 @@ import tensorprog as tp
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = sorted((ROOT / "tests" / "errors" / "limit").glob("*.tp"))
-NTK_ONLY = {"readout_with_a_mean", "rate_too_large", "rate_of_a_vector_too_large"}
+NTK_ONLY = {"moving_average", "readout_with_a_mean", "rate_too_large", "rate_of_a_vector_too_large"}
 
 
 def refusal(path: Path) -> tp.LimitError:
