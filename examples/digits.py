@@ -1,6 +1,6 @@
 """The main job, end to end: formulas, the kernel of 1797 handwritten digits, what it predicts, and the check of it all.
 
-    python examples/digits.py [--rows 1797] [--out digits_ntk.npz]
+Usage: python examples/digits.py [--rows 1797] [--out digits_ntk.npz]
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def load_digits(rows: int) -> tuple[np.ndarray, np.ndarray]:
 def predict(kernel: np.ndarray, labels: np.ndarray, known: int) -> np.ndarray:
     """Return the classes that a network trained to the end predicts: Θ(X', X) Θ(X, X)⁻¹ Y (Tensor Programs IIb)."""
     targets = np.eye(10)[labels[:known]] - 0.1
-    ridge = 1e-6 * np.trace(kernel[:known, :known]) / known * np.eye(known)
-    return np.asarray((kernel[known:, :known] @ np.linalg.solve(kernel[:known, :known] + ridge, targets)).argmax(axis=1))
+    seen = kernel[:known, :known]
+    weights = np.linalg.solve(seen + 1e-6 * np.trace(seen) / known * np.eye(known), targets)
+    return np.asarray((kernel[known:, :known] @ weights).argmax(axis=1))
 
 
 def main() -> int:

@@ -1,9 +1,9 @@
 """The gradient independence assumption: may W.T in the backward pass be taken independent of W?
 
 The simple check of Tensor Programs II (Yang 2020, 2006.14548, Condition 1): the readout weights are sampled
-independently of everything else, have mean zero, and are used nowhere else in the network; and no matrix occurs both plain and
-transposed in the forward pass. Where it holds the backward variables have the moments that independent transposes
-would give them; where it does not, the short rules for the NTK are not justified.
+independently of everything else, have mean zero, and are used nowhere else in the network; and no matrix occurs both
+plain and transposed in the forward pass. Where it holds the backward variables have the moments that independent
+transposes would give them; where it does not, the short rules for the NTK are not justified.
 """
 
 from __future__ import annotations

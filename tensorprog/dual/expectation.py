@@ -23,7 +23,7 @@ from tensorprog.dual.law import Law, law
 from tensorprog.dual.moments import NoClosedForm
 from tensorprog.dual.normal_form import Form, One, normal_form
 from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
-from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined
+from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined, check_product_defined
 from tensorprog.nonlin.derivative import distributional_derivative
 from tensorprog.nonlin.expression import ZERO, Apply, Expr, Number, operands, walk
 from tensorprog.nonlin.simplify import bind, simplify
@@ -104,6 +104,7 @@ def coincident(
         return point(simplify(phi * psi), m, q, naming, mode)
     check_defined(phi)
     check_defined(psi)
+    check_product_defined(phi, psi)
     if mode is Expectations.AUTO:
         found = _closed(phi, psi, PairLaw(m, m, q, q, q))
         if found is not None:

@@ -44,7 +44,9 @@ class Measurement:
     @property
     def variables(self) -> tuple[str, str]:
         """The variables to read: probes of a single step, or the variables themselves."""
-        return (self.left, self.right) if self.step is None else (_probe(self.left, self.step), _probe(self.right, self.step))
+        if self.step is None:
+            return self.left, self.right
+        return _probe(self.left, self.step), _probe(self.right, self.step)
 
 
 def _probe(name: str, step: int) -> str:
@@ -53,16 +55,15 @@ def _probe(name: str, step: int) -> str:
 
 def with_probes(core: Core, wanted: Sequence[Measurement]) -> Core:
     """Return the program with a variable of its own for every single step that is wanted."""
-    types, probes = dict(core.types), list[Gather]()
-    for item in wanted:
-        for name in dict.fromkeys((item.left, item.right)) if item.step is not None else ():
-            probe = _probe(name, item.step)
-            if probe not in types:
-                steps = len(core.types[name].axes) > 0
-                index = (Affine(Number(item.step)),) if steps else ()
-                probes.append(Gather(probe, name, index, (), span=core.body[-1].span))
-                types[probe] = Type((), core.types[name].dimension)
-    return replace(core, body=(*core.body, *probes), types=types)
+    steps = {(name, item.step): None for item in wanted if item.step is not None for name in (item.left, item.right)}
+    probes = [_gather(core, name, step) for name, step in steps]
+    types = {probe.target: Type((), core.types[probe.source].dimension) for probe in probes}
+    return replace(core, body=(*core.body, *probes), types={**core.types, **types})
+
+
+def _gather(core: Core, name: str, step: int) -> Gather:
+    index = (Affine(Number(step)),) if core.types[name].axes else ()
+    return Gather(_probe(name, step), name, index, (), span=core.body[-1].span)
 
 
 def measure(network: FiniteNetwork, x: Any, wanted: Sequence[Measurement], seed: int) -> dict[Measurement, Array]:
@@ -79,7 +80,7 @@ def measure(network: FiniteNetwork, x: Any, wanted: Sequence[Measurement], seed:
     values = network.variables(x, moments) if moments else {}
     sweeps = network.sweeps(x, tangents) if tangents else {}
     return {
-        item: _same_step(tangent_of_sweeps(*(sweeps[name] for name in item.variables), 1, seed))
+        item: _same_step(tangent_of_sweeps(sweeps[item.variables[0]], sweeps[item.variables[1]], 1, seed))
         if item.kind is Measured.TANGENT
         else _measure(item, network, x, values)
         for item in wanted

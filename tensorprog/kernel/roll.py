@@ -40,6 +40,9 @@ LONGEST = 64
 CUTS = 16
 """At how many places of a period it is tried to cut."""
 
+TRIES = 8
+"""How many periods are tried."""
+
 SYMBOL = "layer"
 
 
@@ -62,29 +65,28 @@ class _Irregular(Exception):
 
 def _rolled(lets: list[Let]) -> _Roll | None:
     """Return the loop, cut where the fewest values cross from one repetition to the next."""
-    found = _find(lets)
-    if found is None:
-        return None
-    start, period, length = found
-    loops: list[_Roll] = []
-    for shift in range(min(period, CUTS)):
-        with suppress(_Irregular):
-            loops.append(_Roll(lets, start + shift, period, (length - shift) // period))
-    return min(loops, key=lambda loop: len(loop.initial), default=None)
+    for start, period, length in _candidates(lets)[:TRIES]:
+        loops: list[_Roll] = []
+        for shift in range(min(period, CUTS)):
+            with suppress(_Irregular):
+                loops.append(_Roll(lets, start + shift, period, (length - shift) // period))
+        if loops:
+            return min(loops, key=lambda loop: len(loop.initial))
+    return None
 
 
-def _find(lets: list[Let]) -> tuple[int, int, int] | None:
-    """Return start, period and length of the repetitions that cover most definitions."""
+def _candidates(lets: list[Let]) -> list[tuple[int, int, int]]:
+    """Return start, period and length of possible repetitions, those that cover most definitions first."""
     shapes = [_shape(let.value) for let in lets]
     numbers = {shape: number for number, shape in enumerate(dict.fromkeys(shapes))}
     line = [numbers[shape] for shape in shapes]
-    best, chosen = SHORTEST - 1, None
+    found: list[tuple[int, int, int]] = []
     for period in range(1, min(LONGEST, len(line) // LEAST) + 1):
         for start, length in _runs(line, period):
             count = (length + period) // period
-            if count > LEAST and count * period > best:
-                best, chosen = count * period, (start, period, length + period)
-    return chosen
+            if count > LEAST and count * period >= SHORTEST:
+                found.append((start, period, length + period))
+    return sorted(found, key=lambda entry: (-entry[2], entry[1]))
 
 
 def _runs(line: list[int], period: int) -> Iterator[tuple[int, int]]:

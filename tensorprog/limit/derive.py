@@ -201,7 +201,7 @@ def assemble(
     results: dict[tuple[str, str], Result],
     refused: dict[tuple[str, str], Exception],
 ) -> LimitSystem:
-    """Return the system that the results need: equations in order, with the one-copy ones that the pair system reads."""
+    """Return the system that the results need: equations in order, the one-copy ones that pairs read among them."""
     one, two = systems.one.ledger, systems.two.ledger
     pair = schedule(two, [result.pair for result in results.values()])
     sides = [equation.rhs for equation in walk_equations(pair)] + [result.pair for result in results.values()]

@@ -1,8 +1,8 @@
 """The ledger of a limit system: every quantity is derived once, gets a name, and is referred to by it.
 
 A quantity of variables in a loop is derived at the loop's index l, and read as F(l, …), F(l − 1, …) or F(3, …); where
-it is read one step back, the ledger also asks for its value before the first step. Quantities of unnamed temporaries that
-follow by a linear rule get no name: their right side stands where it is needed.
+it is read one step back, the ledger also asks for its value before the first step. Quantities of unnamed temporaries
+that follow by a linear rule get no name: their right side stands where it is needed.
 """
 
 from __future__ import annotations
