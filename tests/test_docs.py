@@ -66,12 +66,7 @@ SNIPPETS = Sybil(
 )
 
 
-@pytest.mark.parametrize(
-    "path",
-    # The README verifies at the default widths, which takes a minute.
-    [pytest.param(path, marks=pytest.mark.slow) if path.name == "README.md" else path for path in PAGES],
-    ids=lambda path: path.name,
-)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_snippets_run(path: Path, tmp_path: Path) -> None:
     for folder in ("examples", "data"):
         shutil.copytree(ROOT / folder, tmp_path / folder)

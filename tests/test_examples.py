@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -185,3 +187,15 @@ def test_limit_agrees_with_wide_sampled_networks(name: str) -> None:
     net = tp.load(FOLDER / f"{name}.tp", **SHALLOW.get(name, {}))
     verification = net.verify(samples(name)[:3], widths=(64, 256, 1024), samples=48, seed=0)
     assert verification.passed, str(verification)
+
+
+def test_the_main_job_runs_and_confirms_itself(tmp_path):
+    """The script of the README on some of the digits: formulas, kernel file, and a verification that passes."""
+    out = tmp_path / "ntk.npz"
+    command = [sys.executable, str(FOLDER / "digits.py"), "--rows", "300", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Θ_f(x, x′)" in done.stdout and "passed" in done.stdout
+    with np.load(out) as kernels:
+        assert kernels["ntk"].shape == (300, 300)
+        assert np.array_equal(kernels["ntk"], kernels["ntk"].T)

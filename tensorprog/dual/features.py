@@ -131,12 +131,16 @@ def _affine(argument: Function, target: float) -> tuple[float, float] | None:
 
 
 def _roots(argument: Function, target: float) -> list[float]:
-    """Return where the argument takes the value."""
+    """Return where the argument takes the value, of an interval on which it does the ends."""
     affine = _affine(argument, target)
     if affine is not None:
         return [-affine[0] / affine[1]] if affine[1] else []
     values = argument(_GRID) - target
-    exact = [float(root) for root in _GRID[values == 0]]
+    hit = np.concatenate([[False], values == 0, [False]])
+    alone = hit[1:-1] & ~hit[:-2] & ~hit[2:]
+    exact = [float(root) for root in _GRID[alone]]
+    on = hit[1:-1] & ~alone
+    exact += [_end(argument, target, float(_GRID[i]), float(_GRID[i + 1])) for i in np.flatnonzero(on[:-1] != on[1:])]
     crossings = np.flatnonzero(values[:-1] * values[1:] < 0)
     return exact + [_bisect(argument, target, float(_GRID[i]), float(_GRID[i + 1])) for i in crossings]
 
@@ -146,6 +150,18 @@ def _bisect(argument: Function, target: float, low: float, high: float) -> float
     for _ in range(_STEPS):
         middle = 0.5 * (low + high)
         if sign * (_at(argument, middle) - target) > 0:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def _end(argument: Function, target: float, low: float, high: float) -> float:
+    """Return where an argument that takes the value at one end and not at the other ceases to."""
+    takes = _at(argument, low) == target
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
+        if (_at(argument, middle) == target) == takes:
             low = middle
         else:
             high = middle

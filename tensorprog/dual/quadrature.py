@@ -262,7 +262,7 @@ def _shared_marks(marks: _Marks) -> tuple[tuple[float, ...], tuple[tuple[float, 
     low, high = marks.centres.min(axis=0), marks.centres.max(axis=0)
     if (np.ptp(marks.kinks, axis=0) > 0).any() or (high - low > widths).any():
         return None
-    centres = sorted({*zip(low.tolist(), widths.tolist(), strict=True), *zip(high.tolist(), widths.tolist(), strict=True)})
+    centres = sorted({(place, width) for ends in (low, high) for place, width in zip(ends, widths, strict=True)})
     panel = _HERMITE_PANEL * 2.0 ** math.floor(math.log2(float(marks.panel.min()) / _HERMITE_PANEL))
     return tuple(marks.kinks[0].tolist()), tuple(centres), panel
 

@@ -64,7 +64,8 @@ def _nodes(step: float) -> tuple[Array, Array]:
     """Return nodes and weights for the standard normal law."""
     count = math.ceil(_REACH / step)
     z = step * np.arange(-count, count + 1)
-    return z, step * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    weight: Array = step * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    return np.asarray(z, np.float64), weight
 
 
 def _common_step(

@@ -124,9 +124,7 @@ class _Roll:
     def __init__(self, lets: list[Let], start: int, period: int, count: int) -> None:
         self.start, self.stop, self.count = start, start + period * count, count
         self.template = lets[start : start + period]
-        self.places = {
-            let.name: _Place(*divmod(number, period)) for number, let in enumerate(lets[start : self.stop])
-        }
+        self.places = {let.name: _Place(*divmod(number, period)) for number, let in enumerate(lets[start : self.stop])}
         self.families: dict[str, tuple[str, ...]] = {}
         self.initial: dict[int, Ref] = {}
         turns = [lets[start + turn * period : start + (turn + 1) * period] for turn in range(count)]

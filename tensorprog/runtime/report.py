@@ -10,6 +10,22 @@ from tensorprog.kernel.ir import KernelIR, Statement, expectations, lets
 __all__ = ["Choice", "Report", "list_choices"]
 
 
+ALGEBRA = frozenset(
+    {
+        "linear combination",
+        "matrix product",
+        "random vector",
+        "chain rule",
+        "initial value",
+        "law of large numbers",
+        "second moment",
+        "scalar",
+        "independent factors",
+    }
+)
+"""The rules that take no expectation of a nonlinearity."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How one quantity is computed: by the rule of its equation, in closed form or numerically.
@@ -26,12 +42,12 @@ class Choice:
     error: float | None
 
     def __str__(self) -> str:
-        return f"{self.quantity} ({self.program}, line {self.line}): {self.rule}; {self._method()}"
+        return f"{self.quantity} ({self.program}, line {self.line}): {self.rule}{self._method()}"
 
     def _method(self) -> str:
         if not self.numerical:
-            return "closed form"
-        return "numerical" if self.error is None else f"numerical, error ≤ {self.error:.1e}"
+            return "" if self.rule in ALGEBRA else "; closed form"
+        return "; numerical" if self.error is None else f"; numerical, error ≤ {self.error:.1e}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def judge(
         program=name,
         table=rows,
         rate=rate,
-        passed=all(row.passed for row in rows) and rate.contains(-0.5),
+        passed=bool(all(row.passed for row in rows) and rate.contains(-0.5)),
         threshold=bound,
         false_alarm=false_alarm,
         smallest_error=max((reach * test.mean.error for test in tests), default=float("nan")),
@@ -131,7 +131,7 @@ def _row(test: _Test, bound: float, entry_bound: float) -> Row:
         standard_error=test.mean.error,
         z=test.mean.z,
         worst=worst,
-        passed=abs(test.mean.z) <= bound and worst <= entry_bound,
+        passed=bool(abs(test.mean.z) <= bound and worst <= entry_bound),
     )
 
 
