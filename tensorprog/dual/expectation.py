@@ -160,7 +160,7 @@ def _ordinary_pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Exp
 def _by_stein(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations) -> Dual | None:
     """Return E[(a u + b) ψ(v)] = (a m1 + b) E ψ + a c E ψ′, ψ′ in the sense of distributions.
 
-    None for another φ, and where ψ′ has no expectation by these rules, as of erf(sign(v)), or none at all, as of log |v|.
+    None for another φ, and where ψ′ has no expectation by these rules, as of erf(sign(v)), or none, as of log |v|.
     """
     form = normal_form(phi)
     if form is None or any(not isinstance(term.factor, One) or term.power > 1 for term in form):

@@ -99,7 +99,18 @@ def _number(expr: Expr) -> float:
     return float(evaluate(expr, (), {}))
 
 
-_VANISHING = {"neg": 1, "abs": 1, "relu": 1, "leaky_relu": 1, "sin": 1, "tanh": 1, "erf": 1, "sqrt": 0.5, "square": 2, "cube": 3}
+_VANISHING = {
+    "neg": 1,
+    "abs": 1,
+    "relu": 1,
+    "leaky_relu": 1,
+    "sin": 1,
+    "tanh": 1,
+    "erf": 1,
+    "sqrt": 0.5,
+    "square": 2,
+    "cube": 3,
+}
 """Functions that vanish where their argument does, and in which order."""
 
 

@@ -120,8 +120,8 @@ class LimitSystem:
     `grams` maps a function `G(x, x')` to the pair (u, v) of core data variables (finite vectors computed from the data
     alone, mostly u = v) whose inner product ⟨u(x), v(x')⟩ it is; `data` maps a function `c(x)` to a scalar core data
     variable. `sizes` maps a symbol to the size expression that the data binds. `functions` holds the elementwise
-    functions of one variable, Operand(0), that occur by name in numerical expectations. `results` is keyed by (output, "nngp" | "ntk" | "sg_ntk");
-    a key that is missing was refused for the reason in `refused`.
+    functions of one variable, Operand(0), that occur by name in numerical expectations. `results` is keyed by
+    (output, "nngp" | "ntk" | "sg_ntk"); a key that is missing was refused for the reason in `refused`.
     """
 
     name: str

@@ -7,8 +7,8 @@ For variables v, w of a program, and two copies x, x' of its input,
 
 obey one rule per instruction: W @ u gives C = σ² K(u, u') and T = σ² T(u, u') + λ K(u, u'); a linear combination is
 bilinear; a nonlinearity takes an expectation over the Gaussians that it reads (Yang, Tensor Programs I, 1910.12478,
-Theorem 5.4; III, 2009.10685, Theorem 2.10; II, 2006.14548, equations 11–12, with W.T independent of W). To ask for a quantity is to
-derive it once, after what it needs, and to get its name back: nothing is substituted into anything.
+Theorem 5.4; III, 2009.10685, Theorem 2.10; II, 2006.14548, equations 11–12, with W.T independent of W). To ask for a
+quantity is to derive it once, after what it needs, and to get its name back: nothing is substituted into anything.
 """
 
 from __future__ import annotations
