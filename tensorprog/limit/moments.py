@@ -32,8 +32,8 @@ from tensorprog.limit.normalize import Normalizer
 from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
 from tensorprog.limit.variables import Ref, Variables, refuse_axes
 from tensorprog.nonlin.derivative import derivative, true_derivative
-from tensorprog.nonlin.expression import Apply, Expr, Number, Operand
-from tensorprog.nonlin.simplify import simplify
+from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, operands, walk
+from tensorprog.nonlin.simplify import inline, simplify
 
 __all__ = ["Moments", "OneCopy", "TwoCopies", "refuse_unknown"]
 
@@ -244,8 +244,13 @@ class Moments:
 
     def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
         span = self.variables.definitions[right.name].span
+        shrunk = [factor for factor in factors if operands(factor.function) and self._shrinks(factor.gaussian.ref)]
+        for factor in shrunk:
+            if _has_jump(factor.function):
+                raise refuse_shrunk(self.variables.describe(factor.gaussian.ref.name), span)
         try:
-            return expectation(factors, self)
+            value, rules = expectation(factors, self)
+            return (Term(sp.Integer(0), is_bound=True) if shrunk and value.is_nothing else value), rules
         except TooManyGaussians as error:
             raise LimitError(
                 Diagnostic(
@@ -259,6 +264,13 @@ class Moments:
             raise LimitError(
                 Diagnostic("TP340", f"the moments of {self.variables.describe(right.name)} do not exist: {error}", span)
             ) from error
+
+    def _shrinks(self, ref: Ref) -> bool:
+        """Return whether a Gaussian variable tends to its mean, so that functions of it are taken there."""
+        if ref.name not in self.variables.gaussian:
+            return False
+        variance = self.one.covariance(ref, ref)
+        return not variance.vanishes and bool(variance.power < 0)
 
     # --- the laws of Gaussians, as `grouping` asks for them ----------------------------------------------------------
 
@@ -486,6 +498,16 @@ def refuse_unknown(what: str, span: Span) -> LimitError:
     message = f"{what} contains a positive power of the width times a limit of zero, and has no deterministic limit"
     hint = "the average of a vector of mean zero is of order 1 / sqrt(n), and random: scale it by less"
     return LimitError(Diagnostic("TP324", message, span, hint))
+
+
+def refuse_shrunk(what: str, span: Span) -> LimitError:
+    """Return the refusal of a jump at which the variance vanishes: the value there is not the limit."""
+    message = f"the variance of {what} vanishes as the width grows, and this function or its derivative may jump there"
+    return LimitError(Diagnostic("TP326", message, span, "scale the parameters so that coordinates are of order one"))
+
+
+def _has_jump(function: Expr) -> bool:
+    return any(isinstance(node, Apply) and node.function in ("step", "sign") for node in walk(inline(function)))
 
 
 def _listed(error: TooManyGaussians, variables: Variables) -> str:

@@ -18,7 +18,7 @@ WHERE = {"span": Span(Source("", ""), 1, 1, 1, 1)}
 TEXTS = [
     *ROOT.glob("examples/**/*.tp"),
     *ROOT.glob("tensorprog/library/*.tp"),
-    *ROOT.glob("../shared/acceptance/cases/*.tp"),
+    *ROOT.glob("tests/errors/limit/*.tp"),
 ]
 
 
