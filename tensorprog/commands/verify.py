@@ -43,7 +43,9 @@ TAKEN = 8
     metavar="WIDTHS",
     help="Widths of the sampled networks, comma-separated.",
 )
-@click.option("--samples", type=click.IntRange(min=2), default=64, show_default=True, help="Networks per width.")
+@click.option(
+    "--samples", type=click.IntRange(min=8), default=64, show_default=True, help="Networks of the largest width."
+)
 @click.option("--plot", type=OutputFile(".svg", ".png", ".pdf"), metavar="FIG", help="Draw the convergence.")
 @combine(LABEL, SETTINGS, DIMENSIONS, JSON)
 @reports_errors

@@ -26,6 +26,13 @@ __all__ = ["builtin_functions"]
 
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "floordiv", "pow", "neg"})
 
+_FOREIGN = {
+    "mean": "the mean of the coordinates is `avg(v)`; over an axis it is `mean[k](…)`",
+    "sum": "over an axis it is `sum[k](…)`; the sum of products of coordinates is `dot(u, v)`",
+    "softmax": "it goes over an axis: `softmax[k](…)`",
+}
+"""Names that are functions elsewhere, and what they are called here."""
+
 
 @cache
 def builtin_functions() -> Mapping[str, Primitive]:
@@ -66,7 +73,7 @@ def _report_unknown(builder: Builder, term: CallTerm) -> None:
         for key, binding in scope.names.items()
         if isinstance(binding, FunctionName | BlockName)
     ]
-    hint = nearest(name, [*builtin_functions(), "avg", "dot", *own])
+    hint = _FOREIGN.get(name) or nearest(name, [*builtin_functions(), "avg", "dot", *own])
     builder.report(Code.UNKNOWN_FUNCTION, f"unknown function `{name}`", term.function.span, hint)
 
 

@@ -13,11 +13,10 @@ from tensorprog.limit.equations import Assumption, Equation, LimitSystem
 from tensorprog.limit.equations import equations as walk
 from tensorprog.limit.latex import limit_latex
 from tensorprog.limit.text import limit_text
+from tensorprog.limit.variables import ONLY_ROLLED
 from tensorprog.syntax.tree import SyntaxTree
 
 __all__ = ["Derivation", "derivation"]
-
-ONLY_ROLLED = "TP312"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tensorprog.limit.naming import Ledger, Names
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.schedule import schedule
 from tensorprog.limit.support import check_supported
-from tensorprog.limit.variables import Ref, Variables
+from tensorprog.limit.variables import ONLY_ROLLED, Ref, Variables
 from tensorprog.nonlin.expression import Call
 from tensorprog.nonlin.expression import walk as subexpressions
 
@@ -105,8 +105,8 @@ def _results(
             try:
                 results[output.name, name] = _result(core, systems, independence, output, name, kind)
             except LimitError as error:
-                if name == "nngp":
-                    raise
+                if name == "nngp" or any(diagnostic.code == ONLY_ROLLED for diagnostic in error.diagnostics):
+                    raise  # for a loop without a recurrence, so that it is unrolled
                 refused[output.name, name] = error
     return results, refused
 

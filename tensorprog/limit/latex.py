@@ -10,6 +10,7 @@ from sympy.core.function import AppliedUndef
 from sympy.printing.latex import LatexPrinter
 
 from tensorprog.limit.equations import Equation, LimitSystem, Recurrence
+from tensorprog.nonlin.text import text
 
 __all__ = ["limit_latex"]
 
@@ -21,7 +22,8 @@ class _Latex(LatexPrinter):
     r"""Moments as K_{\mathrm{h}}(x, x'), inner products of data in angles, expectations as 𝔼."""
 
     def _print_Symbol(self, expr: sp.Symbol) -> str:
-        return "x'" if expr.name == "x'" else str(super()._print_Symbol(expr))
+        letter = str(super()._print_Symbol(expr))
+        return letter if expr.name == "x'" or len(expr.name) == 1 or letter.startswith("\\") else _word(expr.name)
 
     def _print_Function(self, expr: sp.Function, exp: str | None = None) -> str:
         name, args = expr.func.__name__, [self._print(arg) for arg in expr.args]
@@ -31,6 +33,8 @@ class _Latex(LatexPrinter):
             body = _applied(name, args)
         elif name in ("Det", "Angle"):
             body = _LETTERS[name] + rf"\left({', '.join(args)}\right)"
+        elif name == "Support":
+            body = rf"\mathbf{{1}}\left\{{{args[0]} > 0\right\}}"
         else:
             return str(super()._print_Function(expr, exp))
         return body if exp is None else f"{{{body}}}^{{{exp}}}"
@@ -59,12 +63,12 @@ def _word(name: str) -> str:
     return r"\mathrm{" + re.sub(r"([#_&%$])", r"\\\1", name) + "}"
 
 
-_PRINTER = _Latex({"fold_short_frac": True})
+_PRINTER = _Latex()
 
 
 def limit_latex(system: LimitSystem) -> str:
-    """Return the one-copy and the two-copy system and the kernels as LaTeX."""
-    parts = [_part(system.sample), _part(system.pair), _kernels(system)]
+    """Return the one-copy and the two-copy system, the kernels and the named functions as LaTeX."""
+    parts = [_part(system.sample), _part(system.pair), _kernels(system), _functions(system)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -84,12 +88,28 @@ def _rows(block: Equation | Recurrence, condition: str = "") -> Iterator[str]:
 
 
 def _kernels(system: LimitSystem) -> str:
-    heads = {"nngp": r"\mathcal{K}", "ntk": r"\Theta", "sg_ntk": r"\tilde{\Theta}"}
+    heads = {"nngp": r"\mathrm{NNGP}", "ntk": r"\mathrm{NTK}", "sg_ntk": r"\mathrm{sgNTK}"}
     rows = [
         rf"{heads[name]}_{{{_word(output)}}}(x, x') &= {_PRINTER.doprint(result.pair)}"
         for (output, name), result in system.results.items()
+        if name != "sg_ntk" or result != system.results.get((output, "ntk"))
     ]
     return _align(rows)
+
+
+def _functions(system: LimitSystem) -> str:
+    """Return the functions that expectations name φ₁, φ₂, …, as they are written in programs."""
+    named = {name: text(expr, ("u",)) for name, expr in system.functions.items()}
+    rows = [
+        rf"{_PRINTER.doprint(sp.Symbol(name))}(u) &= \texttt{{{_verbatim(words)}}}"
+        for name, words in named.items()
+        if words != f"{name}(u)"
+    ]
+    return _align(rows) if rows else ""
+
+
+def _verbatim(words: str) -> str:
+    return re.sub(r"([#_&%$])", r"\\\1", words).replace("^", r"\^{}")
 
 
 def _align(rows: list[str]) -> str:

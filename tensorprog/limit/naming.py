@@ -120,10 +120,16 @@ class Ledger:
 
     def _is_only_argument(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref]) -> bool:
         reads = [
-            {r.name for r in self.variables.operands(ref)} if ref.name in self.variables.definitions else set()
+            {r.name for r in self.variables.operands(self._own(ref))}
+            if ref.name in self.variables.definitions
+            else set()
             for ref in outer
         ]
         return all(names <= {ref.name} for names, ref in zip(reads, inner, strict=True))
+
+    def _own(self, ref: Ref) -> Ref:
+        """Return a variable at the step at which it is made."""
+        return Ref(ref.name, self.variables.loops[ref.name].index) if ref.at is not None else ref
 
     def _entry(self, label: str, kind: Kind, refs: tuple[Ref, ...], rule: Rule, again: Again | None) -> Term:
         loops = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.printing.str import StrPrinter
 
-from tensorprog.dual.special import Angle, Det, PairExpectation, PointExpectation
+from tensorprog.dual.special import Angle, Det, PairExpectation, PointExpectation, Support
 from tensorprog.limit.equations import Equation, LimitSystem, Recurrence
 from tensorprog.limit.equations import equations as walk
 from tensorprog.nonlin.expression import Expr
@@ -17,11 +18,20 @@ from tensorprog.nonlin.text import text
 __all__ = ["formula", "limit_text"]
 
 _COLUMN = 68
+_QUANTITIES: Mapping[str, str] = {
+    "K": "K_v(x, x′): second moment, the limit of E[v_α(x) v_α(x′)] for a coordinate α of v",
+    "C": "C_v(x, x′): covariance, the limit of Cov(v_α(x), v_α(x′))",
+    "M": "M_v(x): mean, the limit of E[v_α(x)]",
+    "T": "Θ_v(x, x′): tangent, the limit of Σ_p lr_p ⟨∂v_α(x)/∂p, ∂v_α(x′)/∂p⟩ over the trained parameters p",
+    "D": "K̇_v(x, x′): E[φ′(u) φ′(u′)], the factor with which v = φ(u) passes a tangent on",
+    "S": "Θ̃_v(x, x′), K̃_v(x, x′): as Θ_v and K̇_v, with the true derivative at x and the surrogate one at x′",
+}
 _LEGEND: Mapping[type[sp.Function], str] = {
     Det: "Δ[K] = K(x, x) K(x′, x′) − K(x, x′)²",
     Angle: "θ[K] = arccos(K(x, x′) / √(K(x, x) K(x′, x′)))",
     PairExpectation: "E[φ(u) ψ(v) | K]: (u, v) centred Gaussian, variances K(x, x), K(x′, x′), covariance K(x, x′)",
     PointExpectation: "E[φ(u) | K]: u centred Gaussian of variance K",
+    Support: "1{K > 0}: 1, and 0 where the variance K is zero",
 }
 
 
@@ -140,12 +150,20 @@ def _constants(system: LimitSystem) -> str:
 
 
 def _notation(system: LimitSystem) -> Iterator[str]:
-    used = {f.func for e in (*walk(system.sample), *walk(system.pair)) for f in e.rhs.atoms(sp.Function)}
-    legend = [words for function, words in _LEGEND.items() if function in used]
+    every = (*walk(system.sample), *walk(system.pair))
+    kinds = {str(equation.lhs.func).partition("_")[0] for equation in every}
+    used = {f.func for equation in every for f in equation.rhs.atoms(sp.Function)}
+    legend = [words for kind, words in _QUANTITIES.items() if kind in kinds]
+    legend += [words for function, words in _LEGEND.items() if function in used]
+    if any("," in str(equation.lhs.func) for equation in every):
+        legend.append("K_v,w(x, x′), and so on: the same of v at x with w at x′")
+    if any(re.search(r"\.\d|#\d", str(equation.lhs.func)) for equation in every):
+        legend.append("v.1, v.2, …: unnamed parts of the statement that defines v;  v#2: the second variable called v")
     functions = [f"{name} = {_function_text(expr)}" for name, expr in system.functions.items() if _is_named(name, expr)]
     if legend or functions:
         yield ""
-        yield "notation: " + ",  ".join([*legend, *functions])
+        yield "notation"
+        yield from (f"  {line}" for line in [*legend, *functions])
 
 
 def _is_named(name: str, expr: Expr) -> bool:

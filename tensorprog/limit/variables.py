@@ -22,8 +22,22 @@ from tensorprog.limit.scaling import Asymptotics
 from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import Expr
 
-__all__ = ["TEMPORARY", "Leaf", "Loop", "Ref", "Step", "Variables", "refuse_axes", "refuse_rolled", "sources"]
+__all__ = [
+    "ONLY_ROLLED",
+    "TEMPORARY",
+    "Leaf",
+    "Loop",
+    "Ref",
+    "Step",
+    "Variables",
+    "refuse_axes",
+    "refuse_rolled",
+    "sources",
+]
 
+
+ONLY_ROLLED = "TP312"
+"""The code of what refuses a loop kept as a recurrence, and not the loop unrolled."""
 
 TEMPORARY = re.compile(r"\.\d+(#\d+)?$")
 """The names of variables that stand for a part of a statement."""
@@ -345,7 +359,7 @@ def sources(instruction: Instruction) -> tuple[str, ...]:
 
 def refuse_rolled(reason: str, span: Span) -> LimitError:
     """Return the refusal of a loop kept as a recurrence; the caller may unroll it."""
-    return LimitError(Diagnostic("TP312", f"{reason}, so the loop has no recurrence over one step", span))
+    return LimitError(Diagnostic(ONLY_ROLLED, f"{reason}, so the loop has no recurrence over one step", span))
 
 
 def refuse_axes(axis: str, span: Span) -> LimitError:
