@@ -11,6 +11,7 @@ from tensorprog.errors import DataError, Diagnostic, LimitError
 from tensorprog.limit.derive import derive
 from tensorprog.limit.equations import Assumption, Equation, LimitSystem
 from tensorprog.limit.equations import equations as walk
+from tensorprog.limit.gains import linearize_gains
 from tensorprog.limit.latex import limit_latex
 from tensorprog.limit.text import limit_text
 from tensorprog.limit.variables import ONLY_ROLLED
@@ -53,12 +54,16 @@ def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
     """
     mode = _mode(expectations)
     try:
-        return Derivation(core, derive(core, mode))
+        return _derived(core, mode)
     except LimitError as error:
         if not any(diagnostic.code == ONLY_ROLLED for diagnostic in error.diagnostics):
             raise
-    unrolled = build(tree, core.symbols, loops=Loops.UNROLLED)
-    return Derivation(unrolled, derive(unrolled, mode))
+    return _derived(build(tree, core.symbols, loops=Loops.UNROLLED), mode)
+
+
+def _derived(core: Core, mode: Expectations) -> Derivation:
+    ready = linearize_gains(core)
+    return Derivation(ready, derive(ready, mode))
 
 
 def _mode(name: str) -> Expectations:

@@ -182,13 +182,15 @@ class Ledger:
         coefficient = derived.term.coefficient
         if coefficient.is_Symbol or coefficient.is_number:
             return True
+        is_alias = isinstance(coefficient, AppliedUndef)
         if derived.rule == "law of large numbers":
-            return isinstance(coefficient, AppliedUndef)
+            is_mean = is_alias and str(coefficient.func).startswith(f"{Kind.MEAN.value}_")
+            return is_mean or (is_alias and bool(TEMPORARY.search(refs[0].name)))
         if derived.rule not in LINEAR_RULES:
             return False
         if len({ref.name for ref in refs}) > 1:
             return len({f for f in coefficient.atoms(AppliedUndef) if "_" in str(f.func)}) <= LONGEST_INLINE
-        return all(TEMPORARY.search(r.name) and r.name not in self.variables.arguments for r in refs)
+        return all(TEMPORARY.search(r.name) and (is_alias or r.name not in self.variables.arguments) for r in refs)
 
     def _check_stationary(self, record: Record, derived: Derived) -> None:
         if record.is_read_in_itself and not derived.term.vanishes and derived.term.power != 0:

@@ -159,6 +159,8 @@ def _notation(system: LimitSystem) -> Iterator[str]:
         legend.append("K_v,w(x, x′), and so on: the same of v at x with w at x′")
     if any(re.search(r"\.\d|#\d", str(equation.lhs.func)) for equation in every):
         legend.append("v.1, v.2, …: unnamed parts of the statement that defines v;  v#2: the second variable called v")
+    if any(str(equation.lhs.func).endswith(".moved") for equation in every):
+        legend.append("v.moved: v with its gains free to move, v.slope1, …: its derivatives with respect to them")
     functions = [f"{name} = {_function_text(expr)}" for name, expr in system.functions.items() if _is_named(name, expr)]
     if legend or functions:
         yield ""

@@ -13,7 +13,7 @@ from typing import Any
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["angle", "atan2", "damped_cosh", "damped_exp", "damped_sinh", "det", "expm1", "fma", "sign", "support", "upper_angle"]
+__all__ = ["angle", "atan2", "damped_cosh", "damped_exp", "damped_sinh", "det", "expm1", "fma", "sign", "support"]
 
 
 @intrinsic
@@ -36,39 +36,10 @@ def det(q1: float, q2: float, c: float) -> float:
 
 
 @njit(error_model="numpy", fastmath=False)
-def upper_angle(y: float, x: float) -> float:
-    """Return atan2(y, x) for y ≥ 0, in [0, π], without a branch or a call, so that loops over it vectorize.
-
-    The ratio of the smaller to the larger of y, |x| lies in [0, 1]; above tan(π/8) it is turned by −π/4. On the rest
-    atan(z) / z is a polynomial in z² of degree 11 (Chebyshev interpolation, error 1.3e-18 relative).
-    """
-    size = abs(x)
-    large = y if y > size else size
-    small = size if y > size else y
-    turned = small > 0.41421356237309503 * large
-    z = (small - large if turned else small) / (small + large if turned else large)
-    w = z * z
-    p = -0.017805397205419446
-    p = p * w + 0.03796525745386593
-    p = p * w - 0.05035102456601552
-    p = p * w + 0.05846878297330872
-    p = p * w - 0.06662951813629191
-    p = p * w + 0.07692045330902225
-    p = p * w - 0.09090896809064027
-    p = p * w + 0.11111110744919658
-    p = p * w - 0.14285714279250245
-    p = p * w + 0.19999999999940893
-    p = p * w - 0.3333333333333312
-    octant = (0.7853981633974483 if turned else 0.0) + (z + z * (w * p))
-    quadrant = 1.5707963267948966 - octant if y > size else octant
-    return 3.141592653589793 - quadrant if x < 0.0 else quadrant
-
-
-@njit(error_model="numpy", fastmath=False)
 def angle(q1: float, q2: float, c: float) -> float:
     """Return arccos(c / √(q₁q₂)) = atan2(√(q₁q₂ − c²), c), π/2 if both vanish."""
     root = math.sqrt(det(q1, q2, c))
-    return 0.5 * math.pi if root == 0.0 and c == 0.0 else upper_angle(root, c)
+    return 0.5 * math.pi if root == 0.0 and c == 0.0 else math.atan2(root, c)
 
 
 @njit(error_model="numpy", fastmath=False)
@@ -85,8 +56,8 @@ def expm1(x: float) -> float:
 
 @njit(error_model="numpy", fastmath=False)
 def atan2(y: float, x: float) -> float:
-    """Return the angle of the point (x, y) with x ≥ 0, 0 at the origin."""
-    return math.copysign(upper_angle(abs(y), x), y) if abs(y) > 0.0 else 0.0 * (y + x)
+    """Return the angle of the point (x, y), 0 at the origin."""
+    return math.atan2(y, x)
 
 
 @njit(error_model="numpy", fastmath=False)
