@@ -3,7 +3,8 @@
 Rows of a tile are taken one by one and columns in strips, so that what crosses from one stretch of definitions to the
 next (the values that a loop carries, in the first place) lives in a small array that stays in the first-level cache:
 layers outside, a strip of columns inside. Every inner loop is straight-line code over consecutive columns. A program
-without loops needs neither strips nor the array.
+without loops and numerical expectations needs neither strips nor the array. A numerical expectation is a Hermite series
+(`runtime.series`) between two stretches; the entries for which it is not exact enough are marked.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from itertools import groupby
 
+from tensorprog.codegen.series import CORRELATION, plan_series
 from tensorprog.codegen.source import (
     KernelSource,
     Layout,
     Names,
+    SeriesPlan,
+    Tables,
     Writer,
     content_hash,
     lay_out,
     side_layout,
     used_grams,
 )
+from tensorprog.kernel.expectation import TOLERANCE
 from tensorprog.kernel.ir import (
     Copy,
+    Expectation,
     Index,
     KernelIR,
     Let,
@@ -34,7 +41,6 @@ from tensorprog.kernel.ir import (
     Result,
     Scalar,
     Statement,
-    expectations,
     ranges,
     references,
     walk,
@@ -43,7 +49,7 @@ from tensorprog.kernel.roll import roll
 from tensorprog.kernel.scalars import OPERATORS
 from tensorprog.kernel.share import stretches
 from tensorprog.kernel.storage import find_histories
-from tensorprog.kernel.text import print_scalar
+from tensorprog.kernel.text import print_scalar, scalar_text
 
 __all__ = ["STRIP", "emit", "intrinsic_name"]
 
@@ -52,20 +58,33 @@ STRIP = 256
 
 _MATH = frozenset("sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc".split())
 _RESERVED = frozenset(
-    "math np njit tile grams left right sizes out work rows columns i j s start stop abs float min range".split()
+    "math np njit tile grams left right sizes out work rows columns i j s start stop abs float min max range"
+    f" a rest_a b rest_b missed worst add_series {CORRELATION}".split()
 )
-_SIGNATURE = "void(float64[:, :, ::1], float64[:, ::1], float64[:, ::1], float64[::1], float64[:, :, ::1])"
+_ARGUMENTS = {
+    "grams": "float64[:, :, ::1]",
+    "left": "float64[:, ::1]",
+    "right": "float64[:, ::1]",
+    "sizes": "float64[::1]",
+    "out": "float64[:, :, ::1]",
+}
+_SERIES_ARGUMENTS = {
+    "a": "float64[:, :, ::1]",
+    "rest_a": "float64[:, :, ::1]",
+    "b": "float64[:, :, ::1]",
+    "rest_b": "float64[:, :, ::1]",
+    "missed": "uint8[:, ::1]",
+    "worst": "float64[::1]",
+}
 
 
 def emit(ir: KernelIR) -> KernelSource:
     """Return the source of the pair program of `ir`.
 
     Raises:
-        NotImplementedError: the pair program has numerical expectations; the interpreter runs those.
+        IrregularLawError: a numerical expectation has no Hermite series; the interpreter runs those.
     """
-    for let, expectation in expectations(ir.pair):
-        raise NotImplementedError(f"{let.name} is a numerical {expectation.kind}, which generated code cannot compute")
-    return _Emitter(roll(ir)).emit()
+    return _Emitter(*plan_series(roll(ir))).emit()
 
 
 @dataclass(slots=True)
@@ -74,6 +93,11 @@ class _Stretch:
 
     lets: tuple[Let, ...]
     results: tuple[Scalar, ...] = ()
+
+    @property
+    def series(self) -> Let | None:
+        """The numerical expectation, if this is one: it stands alone."""
+        return self.lets[0] if self.lets and isinstance(self.lets[0].value, Expectation) else None
 
     def loads(self) -> tuple[Ref, ...]:
         """Return what is read and not defined here, in order."""
@@ -109,14 +133,24 @@ def _structure(statements: tuple[Statement, ...], around: tuple[Loop, ...]) -> t
         _Nest(part, _structure(part.initial, around), _structure(part.body, (*around, part)))
         if isinstance(part, Loop)
         else _Stretch(part)
-        for part in stretches(statements)
+        for stretch in stretches(statements)
+        for part in ((stretch,) if isinstance(stretch, Loop) else _pieces(stretch))
     )
+
+
+def _pieces(stretch: tuple[Let, ...]) -> Iterator[tuple[Let, ...]]:
+    """Yield a stretch cut before and after every numerical expectation."""
+    for numerical, run in groupby(stretch, key=lambda let: isinstance(let.value, Expectation)):
+        if numerical:
+            yield from ((let,) for let in run)
+        else:
+            yield tuple(run)
 
 
 def _with_results(parts: tuple[_Part, ...], results: tuple[Scalar, ...]) -> tuple[_Part, ...]:
     """Return the parts with the results written at the end of the last stretch."""
     *before, last = parts or (_Stretch(()),)
-    if isinstance(last, _Stretch):
+    if isinstance(last, _Stretch) and last.series is None:
         return (*before, _Stretch(last.lets, results))
     return (*before, last, _Stretch((), results))
 
@@ -132,22 +166,30 @@ def _walk(parts: tuple[_Part, ...]) -> Iterator[_Part]:
 def _find_rolling(ir: KernelIR, parts: tuple[_Part, ...]) -> frozenset[str]:
     """Return the indexed quantities for which one value, overwritten at every step of the loop, is enough."""
     simple = {
-        let.name
+        name
         for part in _walk(parts)
-        if isinstance(part, _Nest) and len(part.body) == 1
-        for stretch in part.body
-        if isinstance(stretch, _Stretch)
-        for let in stretch.lets
-        if let.indices
+        if isinstance(part, _Nest)
+        for name in _overwritable([stretch for stretch in part.body if isinstance(stretch, _Stretch)], len(part.body))
     }
     return frozenset(simple) - find_histories(ir.pair, (result.pair for result in ir.results))
+
+
+def _overwritable(body: list[_Stretch], length: int) -> Iterator[str]:
+    """Yield the indexed quantities whose previous value no later stretch of the body reads; none if it has loops."""
+    if len(body) < length:
+        return
+    places = {let.name: number for number, stretch in enumerate(body) for let in stretch.lets if let.indices}
+    for name, place in places.items():
+        later = (ref for stretch in body[place + 1 :] for ref in stretch.loads())
+        if not any(ref.name == name and ref.copy is Copy.OWN and ref.indices[-1].offset for ref in later):
+            yield name
 
 
 class _Emitter:
     """Writes one program."""
 
-    def __init__(self, ir: KernelIR) -> None:
-        self.ir = ir
+    def __init__(self, ir: KernelIR, plan: SeriesPlan | None) -> None:
+        self.ir, self.plan = ir, plan
         self.names, self.writer = Names({*_RESERVED, *map(intrinsic_name, OPERATORS.values())}), Writer()
         self.imports: set[str] = set()
         self.left, self.right = side_layout(ir, Copy.LEFT), side_layout(ir, Copy.RIGHT)
@@ -155,7 +197,7 @@ class _Emitter:
         self.parts = _with_results(_structure(ir.pair, ()), tuple(result.pair for result in ir.results))
         self.rolling = _find_rolling(ir, self.parts)
         self.work = self._lay_out_work()
-        self.has_strips = any(isinstance(part, _Nest) for part in self.parts)
+        self.has_strips = plan is not None or any(isinstance(part, _Nest) for part in self.parts)
 
     def _lay_out_work(self) -> Layout:
         """Return the layout of what one stretch leaves for another."""
@@ -170,7 +212,8 @@ class _Emitter:
         body = self.writer.text()
         results = tuple((result.output, result.kind) for result in self.ir.results)
         text = self._header(body) + body
-        return KernelSource(self.ir.name, text, self.grams, tuple(self.ir.sizes), self.left, self.right, results)
+        sizes = tuple(self.ir.sizes)
+        return KernelSource(self.ir.name, text, self.grams, sizes, self.left, self.right, results, self.plan)
 
     def _header(self, body: str) -> str:
         lines = [
@@ -180,6 +223,7 @@ class _Emitter:
             *(f"grams[{row}]: {_one_line(name)}" for row, name in enumerate(self.grams)),
             *(f"left[{row}]: {text}" for row, text in _describe(self.left)),
             *(f"right[{row}]: {text}" for row, text in _describe(self.right)),
+            *self._describe_series(),
             '"""',
             "",
             "import math",
@@ -187,17 +231,23 @@ class _Emitter:
             "import numpy as np",
             "from numba import njit",
             *([f"from tensorprog.runtime.intrinsics import {', '.join(sorted(self.imports))}"] if self.imports else []),
+            *(["from tensorprog.runtime.series import add_series"] if self.plan else []),
             "",
             "",
         ]
         return "\n".join(lines) + "\n"
 
+    def _describe_series(self) -> Iterator[str]:
+        if self.plan is not None:
+            yield from (f"a[{row}]: {text}" for row, text in _describe_tables(self.plan.left))
+            yield from (f"b[{row}]: {text}" for row, text in _describe_tables(self.plan.right))
+
     def _write_function(self) -> None:
         write = self.writer
-        write.line(
-            f'@njit("{_SIGNATURE}", nogil=True, cache=True, error_model="numpy", fastmath={{"contract", "nsz"}})'
-        )
-        with write.block("def tile(grams, left, right, sizes, out):"):
+        arguments = {**_ARGUMENTS, **(_SERIES_ARGUMENTS if self.plan else {})}
+        signature = f"void({', '.join(arguments.values())})"
+        write.line(f'@njit("{signature}", nogil=True, cache=True, error_model="numpy", fastmath={{"contract", "nsz"}})')
+        with write.block(f"def tile({', '.join(arguments)}):"):
             write.line('"""Fill out[k, i, j], result k for the sample i of the left and j of the right."""')
             self._write_parameters()
             write.line("rows, columns = out.shape[1], out.shape[2]")
@@ -236,7 +286,22 @@ class _Emitter:
             for inner in part.body:
                 self._write_part(inner)
 
+    def _write_series(self, let: Let, rho: Ref) -> None:
+        """Write the call that fills a strip of one numerical expectation."""
+        if self.plan is None or let.name not in self.work.bases:
+            return
+        series = self.plan.series[let.name, let.indices]
+        a = self.plan.left.layout.row_text(*series.left, self._index)
+        b = self.plan.right.layout.row_text(*series.right, self._index)
+        self._write_note(let)
+        rows = f"{self._row(rho)}, {self._row(Ref(let.name, let.indices))}"
+        places = f"{a}, {b}, {rows}, {series.number}, i, start, stop, {TOLERANCE!r}"
+        self.writer.line(f"add_series(a, rest_a, b, rest_b, work, missed, worst, {places})")
+
     def _write_stretch(self, stretch: _Stretch) -> None:
+        if stretch.series is not None:
+            self._write_series(stretch.series, *stretch.loads())
+            return
         loads = stretch.loads()
         for ref in loads:
             if ref.copy is Copy.LEFT:
@@ -256,13 +321,16 @@ class _Emitter:
                 self.writer.line("pass")
 
     def _write_let(self, let: Let) -> None:
-        if let.note is not None and not let.name.startswith("%"):
-            note = let.note
-            self.writer.line(f"# {_one_line(note.equation)}  [{_one_line(note.rule)}; line {note.line}]")
+        self._write_note(let)
         target = Ref(let.name, let.indices)
         self.writer.line(f"{self._local(target)} = {self._scalar(let.value)}")
         if let.name in self.work.bases:
             self.writer.line(f"{self._place(target)} = {self._local(target)}")
+
+    def _write_note(self, let: Let) -> None:
+        if let.note is not None and not let.name.startswith("%"):
+            note = let.note
+            self.writer.line(f"# {_one_line(note.equation)}  [{_one_line(note.rule)}; line {note.line}]")
 
     def _place(self, ref: Ref) -> str:
         """Return where a quantity of the pair, or of the right sample, stands in memory."""
@@ -270,8 +338,12 @@ class _Emitter:
             return f"right[{self.right.row_text(ref.name, ref.indices, self._index)}, j]"
         if ref.name in self.grams:
             return f"grams[{self.grams.index(ref.name)}, i, j]"
+        return f"work[{self._row(ref)}, s]"
+
+    def _row(self, ref: Ref) -> str:
+        """Return the row of the working array for a quantity that crosses from one stretch to another."""
         indices = () if ref.name in self.rolling else ref.indices
-        return f"work[{self.work.row_text(ref.name, indices, self._index)}, s]"
+        return self.work.row_text(ref.name, indices, self._index)
 
     def _scalar(self, scalar: Scalar) -> str:
         return print_scalar(scalar, self._leaf, self._call)
@@ -334,6 +406,13 @@ def _describe(layout: Layout) -> Iterator[tuple[int, str]]:
     for name, base in layout.bases.items():
         bounds = "".join(f" [{first} .. {last}]" for first, last in layout.ranges.get(name, ()))
         yield base, _one_line(name) + bounds
+
+
+def _describe_tables(tables: Tables) -> Iterator[tuple[int, str]]:
+    for name, side in tables.sides.items():
+        law = f"N({scalar_text(side.mean)}, {scalar_text(side.variance)})"
+        bounds = "".join(f" [{first} .. {last}]" for first, last in tables.layout.ranges.get(name, ()))
+        yield tables.layout.bases[name], _one_line(f"{side.function} under {law}{bounds}")
 
 
 def _result_name(result: Result) -> str:

@@ -8,9 +8,22 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from tensorprog.kernel.ir import Copy, Index, KernelIR, lets, ranges, reads, references
+from tensorprog.kernel.ir import Copy, Index, KernelIR, Scalar, lets, ranges, reads, references
 
-__all__ = ["KernelSource", "Layout", "Names", "Writer", "content_hash", "lay_out", "side_layout", "used_grams"]
+__all__ = [
+    "KernelSource",
+    "Layout",
+    "Names",
+    "Series",
+    "SeriesPlan",
+    "Side",
+    "Tables",
+    "Writer",
+    "content_hash",
+    "lay_out",
+    "side_layout",
+    "used_grams",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +95,51 @@ def lay_out(names: Iterable[str], bounds: Mapping[str, tuple[tuple[int, int], ..
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A function under the law N(mean, variance) of one sample, for all values of the indices `symbols`."""
+
+    function: str
+    mean: Scalar
+    variance: Scalar
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of Hermite coefficients of one of the two samples, numbered by `layout`."""
+
+    layout: Layout
+    sides: Mapping[str, Side]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One expectation: its number, its tables with their indices, and the quantities that it is an equation of."""
+
+    number: int
+    left: tuple[str, tuple[Index, ...]]
+    right: tuple[str, tuple[Index, ...]]
+    quantities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPlan:
+    """The tables of both samples, and the series by the definition that they replace."""
+
+    left: Tables
+    right: Tables
+    series: Mapping[tuple[str, tuple[Index, ...]], Series]
+
+
+@dataclass(frozen=True, slots=True)
 class KernelSource:
     """Generated text, and what its function `tile(grams, left, right, sizes, out)` expects.
 
     `left` and `right` lay out the per-sample quantities of the rows and of the columns, `grams` and `sizes` are the
-    names of the entries of the arrays of these names, and `out` has one entry per result.
+    names of the entries of the arrays of these names, and `out` has one entry per result. With numerical expectations
+    the function is `tile(grams, left, right, sizes, out, a, rest_a, b, rest_b, missed, worst)`: coefficients and
+    remainders of the tables of `plan`, rows (tables, N1, ·) and columns (tables, ·, N2), the marks (N1, N2) of entries
+    that must be computed in another way, and the largest remainder of every series.
     """
 
     name: str
@@ -96,6 +149,7 @@ class KernelSource:
     left: Layout
     right: Layout
     results: tuple[tuple[str, str], ...]
+    plan: SeriesPlan | None = None
 
 
 def side_layout(ir: KernelIR, copy: Copy) -> Layout:

@@ -70,9 +70,12 @@ class Numerics:
 
     def _note(self, name: str, error: Array, scale: Array) -> None:
         relative = error[scale > 0] / scale[scale > 0]
-        worst = float(np.max(relative, initial=0.0, where=np.isfinite(relative)))
+        self.remember(name, float(np.max(relative, initial=0.0, where=np.isfinite(relative))))
+
+    def remember(self, name: str, error: float) -> None:
+        """Note an error of the quantity `name`, relative to √(E φ² · E ψ²)."""
         with self._lock:
-            self.errors[name] = max(worst, self.errors.get(name, 0.0))
+            self.errors[name] = max(error, self.errors.get(name, 0.0))
 
     def _point(self, function: Expr, laws: list[Array]) -> tuple[Array, Array, Array]:
         shape = np.broadcast_shapes(*(law.shape for law in laws))

@@ -31,13 +31,22 @@ from tensorprog.kernel.ir import (
     Result,
     Scalar,
     Statement,
-    expectations,
     ranges,
     reads,
 )
 from tensorprog.kernel.storage import find_histories
 
-__all__ = ["NUMPY", "Observer", "Samples", "Scope", "interpret_diagonal", "interpret_pair", "interpret_sample"]
+__all__ = [
+    "NUMPY",
+    "Observer",
+    "Samples",
+    "Scope",
+    "evaluate",
+    "interpret_diagonal",
+    "interpret_pair",
+    "interpret_sample",
+    "needed",
+]
 
 Array = npt.NDArray[np.float64]
 Key = tuple[str, tuple[int, ...]]
@@ -244,8 +253,3 @@ def interpret_pair(
 def needed(ir: KernelIR, copy: Copy) -> frozenset[str]:
     """Return the names of the quantities that the pair program reads of one side."""
     return frozenset(reads(ir, copy))
-
-
-def is_numerical(ir: KernelIR) -> bool:
-    """Tell whether the pair program has numerical expectations."""
-    return any(True for _ in expectations(ir.pair))

@@ -173,7 +173,8 @@ class KernelIR:
     the scalar core variable that it is. Both exist for one sample, grams for pairs too.
     `constants` are numbers, `sizes` expressions in what the data bind. `functions` are the functions of one variable
     under numerical expectations. `families` are quantities of one sample, counted from 0, which the pair program reads
-    in a loop by the name of the family and an index.
+    in a loop by the name of the family and an index; `merged` are the quantities of pairs that a loop computes under
+    one name.
     """
 
     name: str
@@ -186,6 +187,7 @@ class KernelIR:
     pair: tuple[Statement, ...]
     results: tuple[Result, ...] = field(default=())
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def children(scalar: Scalar) -> tuple[Scalar, ...]:

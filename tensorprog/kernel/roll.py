@@ -56,7 +56,7 @@ def roll(ir: KernelIR) -> KernelIR:
         return ir
     pair = (*lets[: rolled.start], rolled.loop, *(rolled.renamed(let) for let in lets[rolled.stop :]))
     results = tuple(replace(result, pair=rolled.rename(result.pair)) for result in ir.results)
-    return replace(ir, pair=pair, results=results, families=rolled.families)
+    return replace(ir, pair=pair, results=results, families=rolled.families, merged=rolled.merged)
 
 
 class _Irregular(Exception):
@@ -128,7 +128,9 @@ class _Roll:
         self.families: dict[str, tuple[str, ...]] = {}
         self.initial: dict[int, Ref] = {}
         turns = [lets[start + turn * period : start + (turn + 1) * period] for turn in range(count)]
-        body = tuple(self._merged([turn[position] for turn in turns]) for position in range(period))
+        columns = [[turn[position] for turn in turns] for position in range(period)]
+        self.merged = {column[0].name: tuple(let.name for let in column) for column in columns}
+        body = tuple(self._merged(column) for column in columns)
         initial = tuple(
             Let(self.template[position].name, (Index(None, -1),), ref) for position, ref in self.initial.items()
         )

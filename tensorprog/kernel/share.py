@@ -1,7 +1,7 @@
 """Common subexpressions: what a straight stretch of definitions computes twice gets a temporary of its own.
 
 A stretch is a maximal run of definitions without a loop between them, in one body. Temporaries never leave their
-stretch, so no loop carries one and no array holds one.
+stretch, so no loop carries one.
 """
 
 from __future__ import annotations

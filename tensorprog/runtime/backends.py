@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorprog.codegen.cpu import emit
+from tensorprog.codegen.series import IrregularLawError
+from tensorprog.codegen.source import KernelSource, SeriesPlan
 from tensorprog.errors import DataError, Diagnostic
 from tensorprog.kernel.expectation import Numerics
-from tensorprog.kernel.interpret import interpret_pair, is_numerical, needed
+from tensorprog.kernel.interpret import interpret_pair, needed
 from tensorprog.kernel.ir import Copy, KernelIR
 from tensorprog.kernel.text import ir_text
 from tensorprog.runtime.features import Features, gram_tile, pack
 from tensorprog.runtime.load import Compiled, load
+from tensorprog.runtime.tables import TableReader
 from tensorprog.runtime.tiles import Tile
 
 __all__ = ["BACKENDS", "Block", "Run", "check_backend", "compile_source", "prepare", "source_text"]
@@ -59,22 +62,32 @@ def check_backend(backend: str) -> None:
 
 def source_text(ir: KernelIR, backend: str) -> str:
     """Return the text that a backend runs."""
-    return emit(ir).text if _compiles(ir, backend) else ir_text(ir)
+    source = _emit(ir, backend)
+    return ir_text(ir) if source is None else source.text
 
 
-def _compiles(ir: KernelIR, backend: str) -> bool:
-    """Tell whether the pair program is compiled: numerical expectations are left to the interpreter."""
-    return backend == "cpu" and not is_numerical(ir)
+def _emit(ir: KernelIR, backend: str) -> KernelSource | None:
+    """Return the source of the pair program, None where the interpreter runs it (also laws without Hermite series)."""
+    if backend != "cpu":
+        return None
+    try:
+        return emit(ir)
+    except IrregularLawError:
+        return None
 
 
 def compile_source(ir: KernelIR, backend: str) -> Compiled | None:
     """Return the compiled pair program, None where the interpreter runs it."""
-    return load(emit(ir)) if _compiles(ir, backend) else None
+    source = _emit(ir, backend)
+    return None if source is None else load(source)
 
 
 def prepare(run: Run, compiled: Compiled | None) -> Block:
     """Return what computes the tiles of one run."""
-    return _Interpreter(run) if compiled is None else _CompiledBlock(run, compiled)
+    if compiled is None:
+        return _Interpreter(run)
+    plan = compiled.source.plan
+    return _CompiledBlock(run, compiled) if plan is None else _SeriesBlock(run, compiled, plan)
 
 
 class _Interpreter:
@@ -84,6 +97,10 @@ class _Interpreter:
 
     def __call__(self, tile: Tile) -> Array:
         """Return one tile."""
+        return self.interpret(tile, None)
+
+    def interpret(self, tile: Tile, wanted: npt.NDArray[np.bool_] | None) -> Array:
+        """Return one tile; entries that are not wanted may be anything."""
         run = self.run
         grams = {
             name: gram_tile(run.left.left[name][tile.rows], run.right.right[name][tile.columns])
@@ -91,6 +108,8 @@ class _Interpreter:
         }
         if run.left is run.right and tile.is_diagonal:
             _clear_diagonals(grams)
+        if wanted is not None:
+            grams = {name: np.where(wanted, gram, np.nan) for name, gram in grams.items()}
         left = run.left.samples.block(tile.rows, self.left)
         right = run.right.samples.block(tile.columns, self.right)
         return interpret_pair(run.ir, grams, left, right, run.parameters, run.numerics)
@@ -114,8 +133,12 @@ class _CompiledBlock:
         right = np.ascontiguousarray(self.right[:, tile.columns])
         grams = self._grams(tile)
         out = np.empty((len(self.source.results), left.shape[1], right.shape[1]))
-        self.compiled.tile(grams, left, right, self.sizes, out)
+        self._fill(tile, grams, left, right, self.sizes, out)
         return out
+
+    def _fill(self, tile: Tile, *arguments: Array) -> None:
+        """Run the compiled function; the last argument is the array of the results."""
+        self.compiled.tile(*arguments)
 
     def _grams(self, tile: Tile) -> Array:
         rows, columns = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
@@ -123,3 +146,32 @@ class _CompiledBlock:
         for number, name in enumerate(self.source.grams):
             grams[number] = gram_tile(self.run.left.left[name][tile.rows], self.run.right.right[name][tile.columns])
         return grams
+
+
+class _SeriesBlock(_CompiledBlock):
+    """Hermite series in compiled code; entries for which one is not exact enough are left to the interpreter.
+
+    The interpreter gets the whole tile with NaN for all other entries, which it skips: so it finds the Hermite
+    coefficients that were computed for this tile.
+    """
+
+    def __init__(self, run: Run, compiled: Compiled, plan: SeriesPlan) -> None:
+        super().__init__(run, compiled)
+        self.plan, self.interpreter = plan, _Interpreter(run)
+        families = self.source.left.families, self.source.right.families
+        self.rows = TableReader(plan.left, Copy.LEFT, run.left.samples, families[0], run.numerics)
+        self.columns = TableReader(plan.right, Copy.RIGHT, run.right.samples, families[1], run.numerics)
+
+    def _fill(self, tile: Tile, *arguments: Array) -> None:
+        out = arguments[-1]
+        missed, worst = np.zeros(out.shape[1:], np.uint8), np.zeros(len(self.plan.series))
+        rows, columns = self.rows.read(tile.rows), self.columns.read(tile.columns)
+        self.compiled.tile(*arguments, *rows.by_sample(), *columns.by_degree(), missed, worst)
+        for series in self.plan.series.values():
+            for name in series.quantities:
+                self.run.numerics.remember(name, float(worst[series.number]))
+        if self.run.left is self.run.right and tile.is_diagonal:
+            np.fill_diagonal(missed, 0)
+        if missed.any():
+            where = missed.astype(np.bool_)
+            out[:, where] = self.interpreter.interpret(tile, where)[:, where]

@@ -13,7 +13,19 @@ from typing import Any
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["angle", "atan2", "damped_cosh", "damped_exp", "damped_sinh", "det", "expm1", "fma", "sign", "support"]
+__all__ = [
+    "angle",
+    "atan2",
+    "correlation",
+    "damped_cosh",
+    "damped_exp",
+    "damped_sinh",
+    "det",
+    "expm1",
+    "fma",
+    "sign",
+    "support",
+]
 
 
 @intrinsic
@@ -40,6 +52,15 @@ def angle(q1: float, q2: float, c: float) -> float:
     """Return arccos(c / √(q₁q₂)) = atan2(√(q₁q₂ − c²), c), π/2 if both vanish."""
     root = math.sqrt(det(q1, q2, c))
     return 0.5 * math.pi if root == 0.0 and c == 0.0 else math.atan2(root, c)
+
+
+@njit(error_model="numpy", fastmath=False)
+def correlation(q1: float, q2: float, c: float) -> float:
+    """Return c / √(q₁q₂) within [−1, 1], 0 if a variance vanishes."""
+    deviation = math.sqrt(q1) * math.sqrt(q2)
+    rho = c / deviation
+    rho = 1.0 if rho > 1.0 else -1.0 if rho < -1.0 else rho
+    return 0.0 if deviation == 0.0 else rho
 
 
 @njit(error_model="numpy", fastmath=False)

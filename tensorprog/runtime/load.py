@@ -24,7 +24,7 @@ import llvmlite.binding
 import numba
 
 from tensorprog.codegen.source import KernelSource
-from tensorprog.runtime import intrinsics
+from tensorprog.runtime import intrinsics, series
 
 __all__ = ["Compiled", "cache_folder", "load"]
 
@@ -70,7 +70,7 @@ def load(source: KernelSource) -> Compiled:
 def _digest(text: str) -> str:
     parts = (
         text,
-        Path(intrinsics.__file__).read_text(encoding="utf-8"),
+        *(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (intrinsics, series)),
         numba.__version__,
         llvmlite.__version__,
         platform.python_version(),

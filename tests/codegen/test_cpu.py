@@ -17,7 +17,7 @@ from tensorprog.kernel.lower import lower
 from tensorprog.limit.equations import Recurrence, X, Y
 from tensorprog.runtime import intrinsics
 from tensorprog.runtime.gram import Kernel
-from tests.kernel.systems import GRAM, core, data, equation, layer_norm, relu_deep, relu_mlp, system, tanh_deep
+from tests.kernel.systems import GRAM, core, data, equation, layer_norm, relu_deep, relu_mlp, system
 
 
 def test_the_source_is_python_with_a_header_and_a_comment_per_equation() -> None:
@@ -35,11 +35,6 @@ def test_a_recurrence_is_a_loop_and_needs_a_strip_per_carried_value() -> None:
     sources = [emit(lower(relu_deep(layers))).text for layers in (5, 50)]
     assert len(sources[0].splitlines()) == len(sources[1].splitlines())
     assert "work = np.empty((2, 256))" in sources[1]
-
-
-def test_numerical_expectations_are_not_for_generated_code() -> None:
-    with pytest.raises(NotImplementedError, match="PairExpectation"):
-        emit(lower(tanh_deep()))
 
 
 def test_a_program_without_loops_needs_no_strips() -> None:

@@ -34,7 +34,8 @@ def test_relu_kernels_are_those_of_the_textbook(backend: str) -> None:
 def test_the_compiled_kernel_is_the_interpreted_one(name: str) -> None:
     x1, x2 = data(70), data(31, seed=1)
     first, second = (_kernel(SYSTEMS[name], backend)(x1, x2, get=("nngp", "ntk")) for backend in BACKENDS)
-    np.testing.assert_allclose(first, second, rtol=1e-13, atol=1e-13)
+    tolerance = 1e-11 if name == "tanh" else 1e-13  # series may end elsewhere within their tolerance
+    np.testing.assert_allclose(first, second, rtol=tolerance, atol=tolerance)
 
 
 def test_layer_norm_reads_scalars_of_both_samples() -> None:

@@ -1,0 +1,148 @@
+"""Numerical pair expectations for generated code: which Hermite series replace them, over which tables.
+
+E[φ(u) ψ(v)] = Σ_k a_k b_k ρᵏ (Mehler): a_k belongs to φ and the law of u, a law of one sample, b_k to ψ and that of v,
+and ρ to the pair. So the coefficients are tables, one row per sample, filled before the kernel runs; in generated code
+the expectation is a definition of ρ followed by a sum over the two tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tensorprog.codegen.source import Series, SeriesPlan, Side, Tables, lay_out
+from tensorprog.kernel.ir import (
+    Copy,
+    Expectation,
+    Index,
+    KernelIR,
+    Let,
+    Loop,
+    Op,
+    Position,
+    Ref,
+    Scalar,
+    Statement,
+    expectations,
+    lets,
+    references,
+    walk,
+)
+
+__all__ = ["CORRELATION", "IrregularLawError", "plan_series"]
+
+CORRELATION = "correlation"
+"""The operator with the value c / √(q₁ q₂) of (q₁, q₂, c), 0 where a variance vanishes."""
+
+
+class IrregularLawError(NotImplementedError):
+    """A numerical expectation is not that of two functions, each of a law of one of the two samples."""
+
+
+def plan_series(ir: KernelIR) -> tuple[KernelIR, SeriesPlan | None]:
+    """Return the program with the arguments of every pair expectation reduced to its ρ, and the tables for it.
+
+    Raises:
+        IrregularLawError: an expectation has no such series.
+    """
+    if not any(True for _ in expectations(ir.pair)):
+        return ir, None
+    planner = _Planner(ir)
+    pair = tuple(planner.rewrite(ir.pair, ()))
+    return replace(ir, pair=pair), SeriesPlan(planner.left.tables(), planner.right.tables(), planner.series)
+
+
+@dataclass(slots=True)
+class _Register:
+    """Collects the distinct sides of one of the two samples."""
+
+    sides: dict[Side, str] = field(default_factory=dict)
+    bounds: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+    def add(self, side: Side, around: tuple[Loop, ...]) -> tuple[str, tuple[Index, ...]]:
+        """Return the table of a side, and its indices."""
+        name = self.sides.setdefault(side, f"series{len(self.sides)}")
+        ranges = {loop.index: (loop.first, loop.last) for loop in around}
+        if side.symbols:
+            new = tuple(ranges[symbol] for symbol in side.symbols)
+            old = self.bounds.get(name, new)
+            self.bounds[name] = tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(old, new, strict=True))
+        return name, tuple(Index(symbol, 0) for symbol in side.symbols)
+
+    def tables(self) -> Tables:
+        """Return all tables."""
+        return Tables(lay_out(self.sides.values(), self.bounds), {name: side for side, name in self.sides.items()})
+
+
+class _Planner:
+    def __init__(self, ir: KernelIR) -> None:
+        self.ir = ir
+        self.left, self.right = _Register(), _Register()
+        self.series: dict[tuple[str, tuple[Index, ...]], Series] = {}
+        self.temporaries = {(let.name, let.indices): let.value for let in lets(ir.pair) if let.name.startswith("%")}
+
+    def rewrite(self, statements: tuple[Statement, ...], around: tuple[Loop, ...]) -> Iterator[Statement]:
+        """Yield the statements of a body, before every expectation the definition of its correlation, unless known."""
+        known: dict[tuple[Scalar, ...], Ref] = {}
+        for statement in statements:
+            if isinstance(statement, Loop):
+                starts: dict[tuple[Scalar, ...], Ref] = {}
+                initial = tuple(let for first in statement.initial for let in self._rewrite_let(first, around, starts))
+                body = tuple(self.rewrite(statement.body, (*around, statement)))
+                yield replace(statement, initial=initial, body=body)
+            else:
+                yield from self._rewrite_let(statement, around, known)
+
+    def _rewrite_let(self, let: Let, around: tuple[Loop, ...], known: dict[tuple[Scalar, ...], Ref]) -> Iterator[Let]:
+        node = let.value
+        if not isinstance(node, Expectation):
+            yield let
+            return
+        if node.kind != "PairExpectation":
+            raise IrregularLawError(f"{let.name} is a {node.kind} that generated code cannot compute")
+        m1, m2, q1, q2, c = node.args
+        left, right = self._sides(let.name, (node.functions[0], m1, q1), (node.functions[1], m2, q2), around)
+        names = self.ir.merged.get(let.name, (let.name,))
+        tables = self.left.add(left, around), self.right.add(right, around)
+        self.series[let.name, let.indices] = Series(len(self.series), *tables, names)
+        if (q1, q2, c) not in known:
+            known[q1, q2, c] = Ref(f"%rho.{let.name}", let.indices)
+            yield Let(f"%rho.{let.name}", let.indices, Op(CORRELATION, (q1, q2, c)))
+        yield replace(let, value=replace(node, args=(known[q1, q2, c],)))
+
+    def _sides(
+        self, name: str, first: tuple[str, Scalar, Scalar], second: tuple[str, Scalar, Scalar], around: tuple[Loop, ...]
+    ) -> tuple[Side, Side]:
+        """Return the sides of the left and of the right sample, whichever function is whose."""
+        one, other = (_side(function, self._inline(m), self._inline(q), around) for function, m, q in (first, second))
+        copies = _copies(one), _copies(other)
+        if copies[0] <= {Copy.LEFT} and copies[1] <= {Copy.RIGHT}:
+            return one, other
+        if copies[0] <= {Copy.RIGHT} and copies[1] <= {Copy.LEFT}:
+            return other, one
+        raise IrregularLawError(f"the laws of {name} are not those of one sample each")
+
+    def _inline(self, scalar: Scalar) -> Scalar:
+        """Return a law with the temporaries that it reads written out."""
+        if isinstance(scalar, Op):
+            return replace(scalar, args=tuple(map(self._inline, scalar.args)))
+        if isinstance(scalar, Ref) and scalar.copy is Copy.OWN and (scalar.name, scalar.indices) in self.temporaries:
+            return self._inline(self.temporaries[scalar.name, scalar.indices])
+        return scalar
+
+
+def _side(function: str, mean: Scalar, variance: Scalar, around: tuple[Loop, ...]) -> Side:
+    used = {symbol for scalar in (mean, variance) for symbol in _symbols(scalar)}
+    return Side(function, mean, variance, tuple(loop.index for loop in around if loop.index in used))
+
+
+def _symbols(scalar: Scalar) -> Iterator[str | None]:
+    yield from (index.symbol for ref in references(scalar) for index in ref.indices)
+    yield from (node.index for node in walk(scalar) if isinstance(node, Position))
+
+
+def _copies(side: Side) -> set[Copy]:
+    """Return whose quantities a law reads; an expectation inside it is its own program's."""
+    scalars = side.mean, side.variance
+    inner = {Copy.OWN} if any(isinstance(node, Expectation) for scalar in scalars for node in walk(scalar)) else set()
+    return inner | {ref.copy for scalar in scalars for ref in references(scalar)}
