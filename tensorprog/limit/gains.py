@@ -1,4 +1,4 @@
-"""Gains: parameters without variance, as the gain and the shift of a layer normalization, which training moves all the same.
+"""Gains: parameters without variance, as the gain of a layer normalization, which training moves all the same.
 
 A vector g ~ N(m, 0) is the constant m in every moment; in a tangent it stands with its learning rate. To first order in
 g − m, which is all that a tangent sees, a variable v(g, y) is v(m, y) + (g − m) · ∂v/∂g(m, y). This pass rewrites a

@@ -19,7 +19,6 @@ KINDS: Mapping[Kind, Measured] = {
 }
 
 
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """One equation in the order of the system: where it stands, its step if it is in a loop, and how to measure it.
