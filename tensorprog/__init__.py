@@ -6,6 +6,7 @@ from tensorprog.errors import (
     Diagnostic,
     LimitError,
     ParseError,
+    PrecisionWarning,
     TensorProgramError,
 )
 from tensorprog.program import Program, load, parse
@@ -18,6 +19,7 @@ __all__ = [
     "Diagnostic",
     "LimitError",
     "ParseError",
+    "PrecisionWarning",
     "Program",
     "TensorProgramError",
     "__version__",

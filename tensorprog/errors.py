@@ -16,6 +16,7 @@ __all__ = [
     "Diagnostic",
     "LimitError",
     "ParseError",
+    "PrecisionWarning",
     "Source",
     "Span",
     "TensorProgramError",
@@ -125,6 +126,10 @@ class TensorProgramError(Exception):
 
     def __str__(self) -> str:
         return "\n\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+
+
+class PrecisionWarning(UserWarning):
+    """A numerical expectation missed its tolerance; the message states the error, `Kernel.report` where."""
 
 
 class ParseError(TensorProgramError):

@@ -50,6 +50,7 @@ def _flatten(
     metavar="KERNELS",
     help=f"Which of {', '.join(KINDS)}; repeatable or comma-separated.  [default: nngp,ntk]",
 )
+@click.option("--output", metavar="NAME", help="Which output of the program; the first by default.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="cpu", show_default=True, help="What computes.")
 @click.option("--out", type=OutputFile(".npz"), required=True, help="Where the matrices go, by name.")
 @combine(LABEL, SETTINGS, DIMENSIONS, JSON)
@@ -59,6 +60,7 @@ def command(
     data_file: Path,
     data2_file: Path | None,
     get: tuple[str, ...],
+    output: str | None,
     backend: Backend,
     out: Path,
     label: str | None,
@@ -76,16 +78,17 @@ def command(
     with progress_bar("compiling") as advance:
         kernel = net.compile(backend=backend)
         kernel.progress = advance
-        result = kernel(first.data, None if second is None else second.data, get=get)
+        result = kernel(first.data, None if second is None else second.data, get=get, output=output)
     arrays = {**{kind: getattr(result, kind) for kind in get}, **_labels(first, second)}
     with written_whole(out) as part, part.open("wb") as target:
         np.savez(target, **arrays)
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     if as_json:
-        answer({"out": str(out), "arrays": shapes})
+        answer({"out": str(out), "output": output or net.outputs[0].name, "arrays": shapes})
     else:
         described = ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items())
-        click.echo(f"{out}: {described}")
+        of = f" of output {output or net.outputs[0].name}" if len(net.outputs) > 1 else ""
+        click.echo(f"{out}: {described}{of}")
 
 
 def _labels(first: Table, second: Table | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from tensorprog.core.evaluate import Binding, bind, check_pair
 from tensorprog.core.ir import Core
-from tensorprog.errors import DataError, Diagnostic
+from tensorprog.errors import DataError, Diagnostic, PrecisionWarning
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.interpret import interpret_diagonal
 from tensorprog.kernel.ir import KernelIR, Result
@@ -30,6 +31,9 @@ __all__ = ["KINDS", "Kernel"]
 
 Array = npt.NDArray[np.float64]
 Data = Any
+
+COARSEST = 1e-6
+"""The largest error of a numerical expectation, relative to √(E φ² · E ψ²), that passes without a warning."""
 
 KINDS = ("nngp", "ntk", "sg_ntk")
 """The kernels of an output: of the function values, of gradient descent, of surrogate gradient descent."""
@@ -110,6 +114,9 @@ class Kernel:
             DataError: data that do not fit, an unknown kernel or output, `out` that does not fit, or a result that is
                 not finite.
             LimitError: the kernel that is asked for was refused.
+
+        Warns:
+            PrecisionWarning: a numerical expectation missed its tolerance by far; `report` says which, and by how much.
         """
         request = self._request(get, output)
         first = bind(self.core, x1, dtype=np.float64, allow_nonfinite=allow_nonfinite)
@@ -120,7 +127,14 @@ class Kernel:
         targets = check_targets(out, request.kinds, shape, self.dtype, single=request.single)
         for group in _groups(request.kinds, symmetric=second is None):
             self._fill(request.output, group, first, second, targets, allow_nonfinite)
+        self._warn_if_imprecise()
         return request.answer([targets[kind] for kind in request.kinds])
+
+    def _warn_if_imprecise(self) -> None:
+        error = self.report.error
+        if error > COARSEST:
+            message = f"a numerical expectation has an error of {error:.0e} (relative to √(E φ² · E ψ²)): see report"
+            warnings.warn(message, PrecisionWarning, stacklevel=3)
 
     def diag(
         self, x: Data, get: str | Sequence[str] = "ntk", *, output: str | None = None, allow_nonfinite: bool = False

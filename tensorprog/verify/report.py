@@ -18,6 +18,10 @@ __all__ = ["Row", "Verification"]
 Array = npt.NDArray[np.float64]
 
 
+WEAK = 0.2
+"""The smallest error that can be found above which a report says that the run was weak."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One quantity: what the limit says, what was measured, and by how many standard errors its equation is off.
@@ -109,10 +113,12 @@ class Verification:
     def _summary(self) -> list[str]:
         verdict = "passed" if self.passed else f"FAILED: {', '.join(row.name for row in self.failures) or 'the rate'}"
         rate, percent = self.rate, 100 * self.smallest_error
+        weak = ["that is weak: take larger widths or more samples"] if self.smallest_error > WEAK else []
         return [
             f"{verdict}; a row fails at |z| > {self.threshold:.2f}, a true limit with probability {self.false_alarm:g}",
             f"fluctuations fall as n^{rate.exponent:.3f} (confidence interval {rate.low:.3f} … {rate.high:.3f})",
             f"an error of {percent:.2g} % in any one equation would have been found with probability 0.95",
+            *weak,
         ]
 
 

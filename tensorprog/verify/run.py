@@ -106,7 +106,10 @@ def assess(
 
 
 def _checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
-    found = tuple(sorted({int(width) for width in widths}))
+    try:
+        found = tuple(sorted({int(width) for width in widths}))
+    except (TypeError, ValueError):
+        raise DataError(Diagnostic("TP420", f"widths must be integers, not {widths!r}")) from None
     if len(found) < 2 or found[0] < 2:
         raise DataError(Diagnostic("TP420", "a verification needs at least two different widths, each at least 2"))
     return found

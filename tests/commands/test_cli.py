@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tensorprog.cli import COMMANDS, main
-from tensorprog.program import Program
+from tensorprog.program import Program, load
 
 PROGRAM = """program net(s = 2.0)
 width n
@@ -189,7 +189,7 @@ def test_kernel_is_the_arc_cosine_kernel(folder: Path, backend: str) -> None:
 @pytest.mark.parametrize("get", [["--get", "ntk"], ["--get", "ntk,ntk"], ["--get", "ntk", "--get", "ntk"]])
 def test_kernel_of_one_kind(folder: Path, get: list[str]) -> None:
     result = call("kernel", "net.tp", "--data", "x.npy", *get, "--out", "K.npz", "--json")
-    assert json.loads(result.stdout) == {"out": "K.npz", "arrays": {"ntk": [4, 4]}}
+    assert json.loads(result.stdout) == {"out": "K.npz", "output": "f", "arrays": {"ntk": [4, 4]}}
 
 
 @pytest.mark.parametrize(
@@ -263,3 +263,17 @@ def test_exit_codes_of_the_process_with_programs(folder: Path) -> None:
     done = process("check", "bad.tp", folder=folder)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
+
+
+def test_kernel_of_another_output(folder: Path) -> None:
+    """`--output` selects one of several; an unknown one is refused."""
+    program = load(Path(__file__).parents[2] / "examples" / "multi_output.tp")
+    (folder / "two.tp").write_text(str(program), encoding="utf-8")
+    np.save("eye.npy", np.eye(3))
+    name = program.outputs[1].name
+    options = ("--data", "eye.npy", "--backend", "interpret", "--out", "two.npz")
+    done = call("kernel", "two.tp", *options, "--output", name)
+    assert f"of output {name}" in done.stdout
+    with np.load("two.npz") as kernels:
+        assert np.array_equal(kernels["ntk"], program.compile(backend="interpret")(np.eye(3), output=name))
+    assert "nothing" in call("kernel", "two.tp", *options, "--output", "nothing").stderr
