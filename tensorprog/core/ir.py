@@ -114,6 +114,11 @@ class Parameter:
     trained: bool
     span: Span = field(compare=False, repr=False)
 
+    @property
+    def multiplier(self) -> Expr:
+        """The learning-rate multiplier lr of the NTK: `rate`, or the entry variance where none is given."""
+        return self.variance if self.rate is None else self.rate
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

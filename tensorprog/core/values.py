@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Value", "align", "broadcast_samples"]
+__all__ = ["Array", "Value", "align", "as_matrix", "broadcast_samples"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -43,3 +44,9 @@ def align(value: Value, axes: tuple[str, ...], vector: bool) -> Array:
 def broadcast_samples(array: Array, samples: int) -> Array:
     """Return a view of `array` with `samples` samples, repeating a value that is the same for all."""
     return array if array.shape[0] == samples else np.broadcast_to(array, (samples, *array.shape[1:]))
+
+
+def as_matrix(array: Array, samples: int) -> NDArray[np.float64]:
+    """Return a value of every sample as a matrix (N, d) of float64, d = 1 for scalars."""
+    flat = np.asarray(array, dtype=np.float64).reshape(array.shape[0], math.prod(array.shape[1:]))
+    return np.ascontiguousarray(broadcast_samples(flat, samples), dtype=np.float64)

@@ -94,9 +94,8 @@ class Sweep:
     def rates(self, name: str) -> dict[tuple[int, ...], float]:
         """Return the learning-rate multiplier of a parameter at each of its positions."""
         parameter = self.backward.core.parameters[name]
-        expr = parameter.variance if parameter.rate is None else parameter.rate
         values = np.broadcast_to(
-            positional(expr, parameter, self.binding, self.grid.sizes), self.grid.shape(parameter.axes)
+            positional(parameter.multiplier, parameter, self.binding, self.grid.sizes), self.grid.shape(parameter.axes)
         )
         starts = [self.binding.starts[axis] for axis in parameter.axes]
         return {

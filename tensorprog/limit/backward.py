@@ -82,7 +82,7 @@ def _double_sum(moments: Moments, core: Core, variables: Variables) -> Term:
 
 def _pair_of_uses(moments: Moments, core: Core, variables: Variables, left: Gradient, right: Gradient) -> Term:
     parameter = core.parameters[left.parameter]
-    rate = moments.asymptotics.evaluate(parameter.rate if parameter.rate is not None else parameter.variance)
+    rate = moments.asymptotics.evaluate(parameter.multiplier)
     term = rate * _contract(moments, variables, left.adjoint, right.adjoint, is_adjoint=True)
     if left.operand is None or right.operand is None:
         return term

@@ -19,8 +19,7 @@ from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.schedule import schedule
 from tensorprog.limit.support import check_supported
 from tensorprog.limit.variables import ONLY_ROLLED, Ref, Variables
-from tensorprog.nonlin.expression import Call
-from tensorprog.nonlin.expression import walk as subexpressions
+from tensorprog.nonlin.derivative import has_surrogate
 
 __all__ = ["Systems", "assemble", "derive", "make_systems", "refuse_unsupported"]
 
@@ -85,8 +84,7 @@ def _warm_up(systems: Systems) -> None:
     variables = systems.one.variables
     for instruction in walk(variables.core.body):
         if isinstance(instruction, MatMul) and instruction.operand not in variables.data:
-            loop = variables.loops.get(instruction.target)
-            ref = variables.resolve(instruction.operand, None if loop is None else loop.index)
+            (ref,) = variables.operands(variables.own(instruction.target))
             for moments in (systems.one, systems.two):
                 try:
                     moments.second(ref, ref)
@@ -134,8 +132,7 @@ def _check_averages(one: OneCopy) -> None:
     variables = one.variables
     for instruction in walk(variables.core.body):
         if isinstance(instruction, Moment) and instruction.operand not in variables.data:
-            loop = variables.loops.get(instruction.target)
-            ref = variables.resolve(instruction.operand, None if loop is None else loop.index)
+            (ref,) = variables.operands(variables.own(instruction.target))
             tangent = one.tangent(ref, ref)
             if not tangent.vanishes and tangent.power >= 1:
                 raise _moving_average(tangent, instruction.span)
@@ -162,9 +159,7 @@ def _not_independent(reason: str, span: Span) -> Diagnostic:
 
 
 def _has_surrogates(core: Core) -> bool:
-    expressions = (instruction.expression for instruction in walk(core.body) if isinstance(instruction, Map))
-    nodes = (node for expression in expressions for node in subexpressions(expression))
-    return any(isinstance(node, Call) and node.fn.derivative is not None for node in nodes)
+    return any(isinstance(i, Map) and has_surrogate(i.expression) for i in walk(core.body))
 
 
 def _finite(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:

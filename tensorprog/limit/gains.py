@@ -17,9 +17,8 @@ from functools import reduce
 from tensorprog.core.ir import Carry, Core, Gather, Instruction, Load, Map, Moment, Parameter, Scan, Type, walk
 from tensorprog.limit.affine import affine_form
 from tensorprog.limit.scaling import Asymptotics
-from tensorprog.nonlin.derivative import derivative
-from tensorprog.nonlin.expression import ONE, Call, Expr, Operand
-from tensorprog.nonlin.expression import walk as subexpressions
+from tensorprog.nonlin.derivative import derivative, has_surrogate
+from tensorprog.nonlin.expression import ONE, Expr, Operand
 from tensorprog.nonlin.simplify import bind, simplify
 
 __all__ = ["linearize_gains"]
@@ -39,7 +38,7 @@ class _Pass:
     """What the pass knows and what it has made."""
 
     core: Core
-    constants: Mapping[str, Expr]
+    constants: Mapping[str, Parameter]
     moving: frozenset[str]
     linear: dict[str, _Linear] = field(default_factory=dict)
     types: dict[str, Type] = field(default_factory=dict)
@@ -48,31 +47,30 @@ class _Pass:
 
 def linearize_gains(core: Core) -> Core:
     """Return an equivalent program in which no parameter of variance zero stands inside a nonlinearity."""
+    asymptotics = Asymptotics(core)
     loads = {i.target: core.parameters[i.parameter] for i in walk(core.body) if isinstance(i, Load)}
-    constants = {name: made for name, made in loads.items() if _is_constant(name, made, core)}
+    vectors = {name: made for name, made in loads.items() if core.types[name].dimension is not None}
+    constants = {name: made for name, made in vectors.items() if _is_constant(made, asymptotics)}
     if not any(_has_gain(i, constants, core) for i in walk(core.body)):
         return core
-    moving = frozenset(name for name, made in constants.items() if _is_moving(made, core))
-    state = _Pass(core, {name: made.mean for name, made in constants.items()}, moving)
+    moving = frozenset(name for name, made in constants.items() if _is_moving(made, asymptotics))
+    state = _Pass(core, constants, moving)
     return replace(core, body=_rewrite_block(core.body, state), types={**core.types, **state.types})
 
 
-def _is_constant(name: str, parameter: Parameter, core: Core) -> bool:
-    asymptotics = Asymptotics(core)
-    is_vector = core.types[name].dimension is not None
-    return is_vector and asymptotics.is_zero(parameter.variance) and not asymptotics.has_width(parameter.mean)
+def _is_constant(parameter: Parameter, asymptotics: Asymptotics) -> bool:
+    return asymptotics.is_zero(parameter.variance) and not asymptotics.has_width(parameter.mean)
 
 
-def _is_moving(parameter: Parameter, core: Core) -> bool:
-    return parameter.trained and parameter.rate is not None and not Asymptotics(core).is_zero(parameter.rate)
+def _is_moving(parameter: Parameter, asymptotics: Asymptotics) -> bool:
+    return parameter.trained and not asymptotics.is_zero(parameter.multiplier)
 
 
 def _has_gain(instruction: Instruction, constants: Mapping[str, Parameter], core: Core) -> bool:
     """Return whether a map reads a constant otherwise than as a summand (surrogate derivatives excepted)."""
     if not isinstance(instruction, Map) or not any(name in constants for name in instruction.operands):
         return False
-    nodes = subexpressions(instruction.expression)
-    if any(isinstance(node, Call) and node.fn.derivative is not None for node in nodes):
+    if has_surrogate(instruction.expression):
         return False
     vectors = [i for i, name in enumerate(instruction.operands) if core.types[name].dimension is not None]
     return affine_form(instruction.expression, frozenset(vectors)) is None
@@ -129,7 +127,7 @@ def _initials(
 def _rewrite_map(instruction: Map, state: _Pass) -> Map:
     """Return the map with constants in place of gains; its sensitivities are remembered."""
     inherits = any(name in state.linear for name in instruction.operands)
-    if not inherits and not _has_gain(instruction, _as_parameters(state), state.core):
+    if not inherits and not _has_gain(instruction, state.constants, state.core):
         return instruction
     parts = [state.linear.get(name) or _leaf(name, state) for name in instruction.operands]
     bases = tuple(dict.fromkeys(base for part in parts for base in part.bases))
@@ -142,19 +140,11 @@ def _rewrite_map(instruction: Map, state: _Pass) -> Map:
     return replace(instruction, expression=main, operands=bases)
 
 
-def _as_parameters(state: _Pass) -> Mapping[str, Parameter]:
-    return {i.target: state.core.parameters[i.parameter] for i in walk(state.core.body) if _is_known_load(i, state)}  # type: ignore[attr-defined]
-
-
-def _is_known_load(instruction: Instruction, state: _Pass) -> bool:
-    return isinstance(instruction, Load) and instruction.target in state.constants
-
-
 def _leaf(name: str, state: _Pass) -> _Linear:
     """Return a variable that depends on no gain, or a gain itself."""
     if name not in state.constants:
         return _Linear((name,), Operand(0), {})
-    return _Linear((), state.constants[name], {name: ONE} if name in state.moving else {})
+    return _Linear((), state.constants[name].mean, {name: ONE} if name in state.moving else {})
 
 
 def _over(part: _Linear, bases: tuple[str, ...]) -> _Linear:
@@ -188,7 +178,7 @@ def _total(name: str, reader: Instruction, state: _Pass) -> tuple[tuple[Instruct
         slope = f"{name}.slope{number}"
         made.append(Map(slope, sensitivity, known.bases, span=reader.span))
         state.types[slope] = state.core.types[name]
-        change = Operand(len(operands)) - state.constants[gain]
+        change = Operand(len(operands)) - state.constants[gain].mean
         expr = expr + change * Operand(len(operands) + 1)
         operands += [gain, slope]
     made.append(Map(total, simplify(expr), tuple(operands), span=reader.span))

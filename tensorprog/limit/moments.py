@@ -146,7 +146,7 @@ class Moments:
     def _leaf_tangent(self, left: Ref, right: Ref, kind: Kind) -> Derived:
         use, _ = self._same_parameter(left, right)
         parameter = self.variables.core.parameters[use.parameter]
-        rate = self._at(parameter.rate if parameter.rate is not None else parameter.variance, left)
+        rate = self._at(parameter.multiplier, left)
         own = rate.blame(parameter) if parameter.trained else NOTHING
         if isinstance(use, Load):
             self._note_vanishing(own, parameter)

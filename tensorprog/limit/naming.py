@@ -120,16 +120,12 @@ class Ledger:
 
     def _is_only_argument(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref]) -> bool:
         reads = [
-            {r.name for r in self.variables.operands(self._own(ref))}
+            {r.name for r in self.variables.operands(self.variables.own(ref.name))}
             if ref.name in self.variables.definitions
             else set()
             for ref in outer
         ]
         return all(names <= {ref.name} for names, ref in zip(reads, inner, strict=True))
-
-    def _own(self, ref: Ref) -> Ref:
-        """Return a variable at the step at which it is made."""
-        return Ref(ref.name, self.variables.loops[ref.name].index) if ref.at is not None else ref
 
     def _entry(self, label: str, kind: Kind, refs: tuple[Ref, ...], rule: Rule, again: Again | None) -> Term:
         loops = {
@@ -161,7 +157,7 @@ class Ledger:
             if known.derived is None:
                 self.records[label] = known = replace(known, is_read_in_itself=True, is_named=True)
             return known
-        own = tuple(Ref(r.name, loop.index) if loop is not None and r.at is not None else r for r in refs)
+        own = tuple(self.variables.own(ref.name) for ref in refs)
         span = self.variables.definitions[max(refs, key=lambda r: self.variables.position[r.name]).name].span
         subject = Subject(kind, refs[0].name, refs[1].name if len(refs) > 1 else None)
         self.records[label] = Record(sp.Function(label), subject, loop, span)
@@ -203,7 +199,7 @@ class Ledger:
         power, origin = (derived.term.power, derived.term.origin) if derived is not None else (sp.Integer(0), None)
         if derived is not None and derived.term.vanishes and not record.is_read_in_itself:
             return derived.term
-        return Term(record.function(*self._arguments(record.subject.kind, step)), power, origin)
+        return Term(record.function(*self.arguments(record.subject.kind, step)), power, origin)
 
     def _read_past(self, label: str, record: Record, initial: sp.Expr, step: sp.Expr) -> Term:
         """Return a quantity of the step before: its initial value counts, where its own rule gives zero too."""
@@ -212,9 +208,10 @@ class Ledger:
             return self._read(label, record, step)
         if not derived.term.vanishes and derived.term.power != 0:
             raise _refuse_order(record)
-        return Term(record.function(*self._arguments(record.subject.kind, step)))
+        return Term(record.function(*self.arguments(record.subject.kind, step)))
 
-    def _arguments(self, kind: Kind, step: sp.Expr | None) -> tuple[sp.Expr, ...]:
+    def arguments(self, kind: Kind, step: sp.Expr | None) -> tuple[sp.Expr, ...]:
+        """Return what a quantity of a kind is applied to: its step in a loop, and the copies that it depends on."""
         copies = (X,) if kind in (Kind.MEAN, Kind.SCALAR) else (X, self.right)
         return copies if step is None else (step, *copies)
 
@@ -230,7 +227,7 @@ class Ledger:
         if again is None or any(r.at is not None and r.name not in self.variables.initials for r in refs):
             raise refuse_rolled(f"`{refs[0].name}` has no initial value", record.span)
         outer = [self.variables.initials[r.name] if r.at is not None else r.name for r in refs]
-        lhs = record.function(*self._arguments(kind, sp.Integer(loop.first - 1)))
+        lhs = record.function(*self.arguments(kind, sp.Integer(loop.first - 1)))
         placeholder = Equation(
             f"{label}({loop.first - 1})", lhs, sp.Integer(0), "initial value", record.subject, record.span
         )

@@ -50,7 +50,7 @@ def schedule(ledger: Ledger, wanted: Iterable[sp.Expr]) -> tuple[Block, ...]:
 def _equation(ledger: Ledger, record: Record) -> Equation:
     assert record.derived is not None
     index = None if record.loop is None else record.loop.index
-    lhs = record.function(*ledger._arguments(record.subject.kind, index))
+    lhs = record.function(*ledger.arguments(record.subject.kind, index))
     return Equation(
         str(record.function), lhs, record.derived.term.coefficient, record.derived.rule, record.subject, record.span
     )

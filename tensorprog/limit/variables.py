@@ -198,6 +198,10 @@ class Variables:
             return Ref(instruction.source, self._index(instruction.indices[0]))
         return Ref(name, at if name in self.loops else None)
 
+    def own(self, name: str) -> Ref:
+        """Return a variable at the step at which it is made."""
+        return Ref(name, self.loops[name].index if name in self.loops else None)
+
     def _index(self, index: Affine) -> sp.Expr:
         return sp.Integer(evaluate_integer(index.constant, self.core.symbols))
 

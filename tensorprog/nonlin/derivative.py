@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable
 
 from tensorprog.nonlin.base import Primitive, primitive
-from tensorprog.nonlin.expression import ONE, ZERO, Apply, Call, Expr, Fn, Operand
+from tensorprog.nonlin.expression import ONE, ZERO, Apply, Call, Expr, Fn, Operand, walk
 from tensorprog.nonlin.simplify import bind, simplify
 from tensorprog.nonlin.traverse import fold
 
-__all__ = ["derivative", "distributional_derivative", "true_derivative"]
+__all__ = ["derivative", "distributional_derivative", "has_surrogate", "true_derivative"]
 
 Partials = Callable[[Expr], tuple[Expr, ...]]
 
@@ -35,6 +35,11 @@ def true_derivative(expr: Expr, index: int) -> Expr:
 def distributional_derivative(expr: Expr, index: int) -> Expr:
     """Return the derivative in the sense of distributions: step′ = δ everywhere, and surrogates are not used."""
     return _differentiate(expr, index, _distributional_partials)
+
+
+def has_surrogate(expr: Expr) -> bool:
+    """Return whether a function with a derivative of its own for backpropagation is called."""
+    return any(isinstance(node, Call) and node.fn.derivative is not None for node in walk(expr))
 
 
 def _differentiate(expr: Expr, index: int, partials: Partials) -> Expr:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +11,7 @@ import numpy.typing as npt
 from tensorprog.codegen.source import Layout
 from tensorprog.core.evaluate import Binding, run_data
 from tensorprog.core.ir import Core
+from tensorprog.core.values import as_matrix
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.interpret import Samples, interpret_sample
 from tensorprog.kernel.ir import KernelIR
@@ -53,18 +52,12 @@ def prepare_features(
     wanted = dict.fromkeys([*(variable for pair in ir.grams.values() for variable in pair), *ir.data.values()])
     values = run_data(core, binding, wanted)
     count = binding.samples
-    matrices = {variable: _matrix(values[variable], count) for variable in wanted}
+    matrices = {variable: as_matrix(values[variable], count) for variable in wanted}
     left = {name: matrices[first] for name, (first, _) in ir.grams.items()}
     right = {name: matrices[second] for name, (_, second) in ir.grams.items()}
     inputs = {name: np.einsum("ij,ij->i", left[name], right[name]) for name in ir.grams}
     inputs.update((name, matrices[variable][:, 0]) for name, variable in ir.data.items())
     return Features(count, left, right, interpret_sample(ir, inputs, count, parameters, numerics))
-
-
-def _matrix(value: npt.NDArray[Any], count: int) -> Array:
-    """Return a value of every sample as a matrix (N, d), d = 1 for scalars."""
-    flat = np.asarray(value, dtype=np.float64).reshape(value.shape[0], math.prod(value.shape[1:]))
-    return np.ascontiguousarray(np.broadcast_to(flat, (count, flat.shape[1])))
 
 
 def gram_tile(left: Array, right: Array) -> Array:

@@ -131,7 +131,7 @@ class Kernel:
         return request.answer([targets[kind] for kind in request.kinds])
 
     def _warn_if_imprecise(self) -> None:
-        error = self.report.error
+        error = max(self._errors.values(), default=0.0)
         if error > COARSEST:
             message = f"a numerical expectation has an error of {error:.0e} (relative to √(E φ² · E ψ²)): see report"
             warnings.warn(message, PrecisionWarning, stacklevel=3)

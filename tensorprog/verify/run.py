@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from tensorprog.core.bind import Binding, bind
 from tensorprog.core.evaluate import run_data
 from tensorprog.core.ir import Core
+from tensorprog.core.values import as_matrix
 from tensorprog.errors import DataError, Diagnostic
 from tensorprog.finite.measure import Measurement, measure, with_probes
 from tensorprog.finite.network import FiniteNetwork
@@ -159,7 +160,7 @@ def _evaluator(core: Core, system: LimitSystem, binding: Binding) -> Evaluator:
     names = [name for pair in system.grams.values() for name in pair] + list(system.data.values())
     values = run_data(core, binding, tuple(dict.fromkeys(names)))
     count = binding.samples
-    full = {name: _matrix(value, count) for name, value in values.items()}
+    full = {name: as_matrix(value, count) for name, value in values.items()}
     grams = {str(f): full[left] @ full[right].T for f, (left, right) in system.grams.items()}
     data = {str(f): full[name][:, 0] for f, name in system.data.items()}
     sizes = {symbol.name: float(evaluate(size, (), binding.sizes)) for symbol, size in system.sizes.items()}
@@ -167,14 +168,11 @@ def _evaluator(core: Core, system: LimitSystem, binding: Binding) -> Evaluator:
     return Evaluator(system, grams, data, {**constants, **sizes}, count)
 
 
-def _matrix(value: npt.NDArray[Any], count: int) -> Array:
-    return np.broadcast_to(value, (count, *value.shape[1:])).reshape(count, -1).astype(np.float64)
-
-
 def measure_networks(core: Core, data: Any, plan: tuple[Check, ...], width: int, options: Options) -> Measurements:
     """Return every measurement on all networks of one width, stacked: (S, …)."""
     wanted = tuple(dict.fromkeys(check.measurement for check in plan if check.measurement is not None))
     first = FiniteNetwork(with_probes(core, wanted), width, 0, options.entries, "float32")
+    bound = first.bind(data)
     before = sum(options.networks(smaller) for smaller in options.widths if smaller < width)
     total = sum(map(options.networks, options.widths))
     done = 0
@@ -182,7 +180,7 @@ def measure_networks(core: Core, data: Any, plan: tuple[Check, ...], width: int,
     def draw(number: int) -> dict[Measurement, npt.NDArray[Any]]:
         nonlocal done
         root = options.seed * 1_000_003 + width * 1_009 + number
-        values = measure(first.redraw(root), data, wanted, seed=root + 1)
+        values = measure(first.redraw(root), bound, wanted, seed=root + 1)
         done += 1
         if options.progress is not None:
             options.progress(before + done, total)
