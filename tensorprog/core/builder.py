@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
 from tensorprog.core.codes import Code
-from tensorprog.core.ir import Axis, Carry, Input, Instruction, Map, Output, Parameter, Scan, Type, Width, walk
+from tensorprog.core.ir import Axis, Carry, Input, Instruction, Map, Output, Parameter, Repeat, Scan, Type, Width, walk
 from tensorprog.core.scope import Kind, Scope, VariableName, enclosing
 from tensorprog.core.shapes import Value
 from tensorprog.errors import Diagnostic, Span
@@ -177,7 +177,8 @@ class Builder:
         """Make the innermost body a `Scan`; its variables have the scan's axis from here on."""
         level, self.levels = self.levels[-1], self.levels[:-1]
         assert level.axis is not None
-        scan = Scan(self.fresh(label), level.axis, carries, tuple(level.body), False, span=span)
+        kind = Repeat if level.rolled else Scan
+        scan = kind(self.fresh(label), level.axis, carries, tuple(level.body), False, span=span)
         for name in _defined(scan):
             self.types[name] = replace(self.types[name], axes=(level.axis, *self.types[name].axes))
         self.levels[-1].body.append(scan)

@@ -38,6 +38,7 @@ __all__ = [
     "Moment",
     "Output",
     "Parameter",
+    "Repeat",
     "Scan",
     "Scatter",
     "Softmax",
@@ -247,6 +248,11 @@ class Scan(Instruction):
     carries: tuple[Carry, ...]
     body: tuple[Instruction, ...]
     reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Scan):
+    """A scan that stands for a `for`: its axis counts the iterations, every one with parameters of its own."""
 
 
 @dataclass(frozen=True, slots=True)

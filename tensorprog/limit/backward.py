@@ -14,13 +14,15 @@ from dataclasses import replace
 import sympy as sp
 
 from tensorprog.backprop.adjoint import differentiate
-from tensorprog.core.ir import Core, Gradient, Instruction, Map, MatMul, Output, Parameter
+from tensorprog.core.ir import Core, Gradient, Instruction, Map, MatMul, Output, Parameter, Scan
 from tensorprog.dual.expectation import Expectations
+from tensorprog.errors import Diagnostic, LimitError
 from tensorprog.limit.derive import assemble, make_systems, refuse_unsupported
-from tensorprog.limit.equations import LimitSystem, Result
+from tensorprog.limit.equations import LimitSystem, Result, X
 from tensorprog.limit.moments import Moments
 from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
-from tensorprog.limit.variables import Variables
+from tensorprog.limit.sums import equal
+from tensorprog.limit.variables import Ref, Variables
 from tensorprog.nonlin.expression import ONE, Symbol
 
 __all__ = ["derive_backward"]
@@ -33,12 +35,21 @@ def derive_backward(core: Core, output: Output, expectations: Expectations = Exp
         LimitError: as `derive`.
     """
     independence = refuse_unsupported(Variables(core), Asymptotics(core))
+    _refuse_scans(core)
     backward = _with_independent_transposes(core, differentiate(core, output.source), output)
-    asymptotics, variables = Asymptotics(backward), Variables(backward)
+    variables = Variables(backward)
+    asymptotics = Asymptotics(backward, variables.sizes)
     systems = make_systems(variables, asymptotics, expectations)
     one, two = (_double_sum(moments, backward, variables) for moments in (systems.one, systems.two))
     results = {(output.name, "ntk"): Result(one.coefficient, two.coefficient)}
     return assemble(backward, systems, asymptotics, independence, results, {})
+
+
+def _refuse_scans(core: Core) -> None:
+    for instruction in core.body:
+        if isinstance(instruction, Scan):
+            message = "the backward pass of a recurrence runs downwards: its limit is not derived"
+            raise LimitError(Diagnostic("TP310", message, instruction.span))
 
 
 def _with_independent_transposes(forward: Core, backward: Core, output: Output) -> Core:
@@ -81,20 +92,28 @@ def _double_sum(moments: Moments, core: Core, variables: Variables) -> Term:
 
 
 def _pair_of_uses(moments: Moments, core: Core, variables: Variables, left: Gradient, right: Gradient) -> Term:
+    """Return lr Σ_{r, r'} [W_r = W_r'] E[Z^{dy_r} Z^{dy'_r'}] E[Z^{u_r} Z^{u'_r'}] over the positions of two uses."""
     parameter = core.parameters[left.parameter]
-    rate = moments.asymptotics.evaluate(parameter.multiplier)
-    term = rate * _contract(moments, variables, left.adjoint, right.adjoint, is_adjoint=True)
-    if left.operand is None or right.operand is None:
-        return term
-    return term * _contract(moments, variables, left.operand, right.operand, is_adjoint=False)
+    here = {axis: variables.places.fresh(axis, X) for axis in left.axes}
+    there = {axis: variables.places.fresh(axis, moments.right) for axis in right.axes}
+    first = [variables.places.place(index, here) for index in left.indices]
+    second = moments.ledger.across_sizes(tuple(variables.places.place(index, there) for index in right.indices))
+    weight = {sp.Symbol(axis): place for axis, place in zip(parameter.axes, first, strict=True)}
+    same = sp.Mul(*(equal(a, b) for a, b in zip(first, second, strict=True)))
+    term = moments.asymptotics.at(weight).evaluate(parameter.multiplier) * Term(same)
+    adjoints = (variables.resolve(left.adjoint, None, here), variables.resolve(right.adjoint, None, there))
+    term = term * _contract(moments, variables, adjoints, Term(sp.Integer(1), sp.Integer(-1)))
+    if left.operand is not None and right.operand is not None:
+        operands = (variables.resolve(left.operand, None, here), variables.resolve(right.operand, None, there))
+        term = term * _contract(moments, variables, operands, Term(sp.Integer(1)))
+    return moments.ledger.add_up(term, (*here.values(), *there.values()))
 
 
-def _contract(moments: Moments, variables: Variables, left: str, right: str, is_adjoint: bool) -> Term:
+def _contract(moments: Moments, variables: Variables, refs: tuple[Ref, Ref], units: Term) -> Term:
     """Return Σ_α E[Z^left_α Z^right_α], for adjoints in units of 1/√n; ⟨u, u'⟩ for data."""
-    a, b = variables.resolve(left, None), variables.resolve(right, None)
-    if left in variables.data:
-        return moments.contract_data(a, b)
-    dimension = variables.core.types[left].dimension
+    left, right = refs
+    if left.name in variables.data:
+        return moments.contract_data(left, right)
+    dimension = variables.core.types[left.name].dimension
     assert dimension is not None
-    units = Term(sp.Integer(1), sp.Integer(-1)) if is_adjoint else Term(sp.Integer(1))
-    return moments.asymptotics.evaluate(dimension) * units * moments.second(a, b)
+    return moments.asymptotics.evaluate(dimension) * units * moments.second(left, right)

@@ -13,8 +13,10 @@ from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, X, Y
 from tensorprog.limit.equations import equations as walk_equations
-from tensorprog.limit.moments import Moments, OneCopy, TwoCopies, refuse_unknown
+from tensorprog.limit.moments import Moments, refuse_unknown
+from tensorprog.limit.names import name_indices
 from tensorprog.limit.naming import Ledger, Names
+from tensorprog.limit.one_copy import OneCopy, TwoCopies
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.schedule import schedule
 from tensorprog.limit.support import check_supported
@@ -43,7 +45,8 @@ def derive(core: Core, expectations: Expectations = Expectations.AUTO) -> LimitS
     Raises:
         LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
     """
-    asymptotics, variables = Asymptotics(core), Variables(core)
+    variables = Variables(core)
+    asymptotics = Asymptotics(core, variables.sizes)
     independence = refuse_unsupported(variables, asymptotics)
     systems = make_systems(variables, asymptotics, expectations)
     _warm_up(systems)
@@ -87,8 +90,8 @@ def _warm_up(systems: Systems) -> None:
             (ref,) = variables.operands(variables.own(instruction.target))
             for moments in (systems.one, systems.two):
                 try:
-                    moments.second(ref, ref)
-                    moments.tangent(ref, ref)
+                    moments.second(variables.own(ref.name), variables.own(ref.name, Y))
+                    moments.tangent(variables.own(ref.name), variables.own(ref.name, Y))
                 except LimitError:
                     return
 
@@ -112,14 +115,14 @@ def _results(
 def _result(
     core: Core, systems: Systems, independence: Independence, output: Output, name: str, kind: Kind | None
 ) -> Result:
-    ref = systems.one.variables.resolve(output.source, None)
+    refs = _both(output.source, systems.one.variables)
     if kind is not None and not independence.holds:
         raise LimitError([_not_independent(violation.reason, violation.span) for violation in independence.violations])
     if kind is Kind.SURROGATE and not _has_surrogates(core):
         kind = Kind.TANGENT
     if kind is not None:
         _check_averages(systems.one)
-    one, two = (_ask(moments, ref, kind) for moments in (systems.one, systems.two))
+    one, two = (_ask(moments, refs, kind) for moments in (systems.one, systems.two))
     return Result(_finite(one, output, name, systems), _finite(two, output, name, systems))
 
 
@@ -133,7 +136,7 @@ def _check_averages(one: OneCopy) -> None:
     for instruction in walk(variables.core.body):
         if isinstance(instruction, Moment) and instruction.operand not in variables.data:
             (ref,) = variables.operands(variables.own(instruction.target))
-            tangent = one.tangent(ref, ref)
+            tangent = one.tangent(variables.own(ref.name), variables.own(ref.name, Y))
             if not tangent.vanishes and tangent.power >= 1:
                 raise _moving_average(tangent, instruction.span)
 
@@ -145,8 +148,15 @@ def _moving_average(tangent: Term, span: Span) -> LimitError:
     return LimitError(Diagnostic("TP325", statement, span, hint))
 
 
-def _ask(moments: Moments, ref: Ref, kind: Kind | None) -> Term:
-    return moments.second(ref, ref) if kind is None else moments.tangent(ref, ref, kind)
+def _both(name: str, variables: Variables) -> tuple[Ref, Ref]:
+    """Return an output at its own positions in the two copies."""
+    axes = variables.axes(name)
+    left, right = (dict(zip(axes, variables.places.own(axes, copy), strict=True)) for copy in (X, Y))
+    return variables.resolve(name, None, left), variables.resolve(name, None, right)
+
+
+def _ask(moments: Moments, refs: tuple[Ref, Ref], kind: Kind | None) -> Term:
+    return moments.second(*refs) if kind is None else moments.tangent(*refs, kind)
 
 
 def _not_independent(reason: str, span: Span) -> Diagnostic:
@@ -198,13 +208,18 @@ def assemble(
 ) -> LimitSystem:
     """Return the system that the results need: equations in order, the one-copy ones that pairs read among them."""
     one, two = systems.one.ledger, systems.two.ledger
+    variables = systems.one.variables
     pair = schedule(two, [result.pair for result in results.values()])
     sides = [equation.rhs for equation in walk_equations(pair)] + [result.pair for result in results.values()]
     sample = schedule(one, [*(result.diagonal for result in results.values()), *_one_copy_reads(sides)])
-    return LimitSystem(
+    system = LimitSystem(
         name=core.name,
         constants={sp.Symbol(name): float(value) for name, value in core.symbols.items()},
-        sizes=dict(asymptotics.sizes),
+        sizes=variables.sizes.known,
+        right_sizes=variables.sizes.right,
+        axes=dict(core.axes),
+        shapes={**one.shapes, **two.shapes},
+        indices=variables.places.indices,
         grams={**one.grams, **two.grams},
         data={**one.scalars, **two.scalars},
         functions=dict(systems.names.functions),
@@ -214,6 +229,7 @@ def assemble(
         assumptions=(_statement(independence), *{**one.notes, **two.notes}.values()),
         refused=refused,
     )
+    return name_indices(system, variables.places)
 
 
 def _one_copy_reads(sides: list[sp.Expr]) -> list[sp.Expr]:

@@ -9,30 +9,40 @@ a loop of its index first:
     T_h(x, x')      lim Σ_p lr_p ⟨∂h_α(x)/∂p, ∂h_α(x')/∂p⟩     tangent; S_h likewise for the surrogate NTK
     D_h(x, x')      E[∂φ(u) ∂ψ(v)], the factor with which a nonlinearity passes a tangent on
     K_h(l, x, x')   the same inside a recurrence over l
+    K_h(i, i′, x, x')   for a variable h[i]: h at position i of x with h at position i′ of x'
 
+A quantity of indexed variables has one argument per axis of the left variable, then one per axis of the right one; what
+stands there is an affine expression in indices. Reads out of the range of an axis are zero, or wrap if it is circular.
 One-copy equations define functions of (x) or (x, x); the pair system defines functions of (x, x') and may read the
 one-copy quantities at (x, x) and at (x', x'). The data enter as `Gram` functions. Nothing is ever substituted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 import sympy as sp
 
+from tensorprog.core.ir import Axis
 from tensorprog.errors import Span
 from tensorprog.nonlin.expression import Expr
 
 __all__ = [
     "Assumption",
+    "AxisSum",
+    "Block",
     "Equation",
     "Kind",
+    "Largest",
     "LimitSystem",
     "Recurrence",
     "Result",
+    "SoftmaxOver",
     "Subject",
+    "Sweep",
+    "Within",
     "X",
     "Y",
     "equations",
@@ -40,6 +50,48 @@ __all__ = [
 
 # Assumptions keep the copies apart from a hyperparameter that happens to be called x.
 X, Y = sp.Symbol("x", extended_real=True), sp.Symbol("x'", extended_real=True)
+
+
+class _Binder(sp.Expr):
+    """An expression (body, index, …) in which the indices are bound."""
+
+    def __new__(cls, body: sp.Expr, *indices: sp.Symbol) -> _Binder:
+        """Return the expression; `indices` are known to `LimitSystem.indices`."""
+        return super().__new__(cls, body, *indices)
+
+    @property
+    def body(self) -> sp.Expr:
+        """What stands under the sum."""
+        return self.args[0]
+
+    @property
+    def indices(self) -> tuple[sp.Symbol, ...]:
+        """The indices that are bound (by a softmax: the one that is normalized over)."""
+        return tuple(self.args[1:])
+
+
+class AxisSum(_Binder):
+    """AxisSum(body, k, …): Σ_k … body over the axes of the indices."""
+
+    @property
+    def free_symbols(self) -> set[sp.Basic]:
+        """The symbols that are not bound."""
+        return set(self.body.free_symbols) - set(self.indices)
+
+
+class Largest(AxisSum):
+    """Largest(body, k, …): max_k … body over the axes of the indices, for deterministic scalars."""
+
+
+class SoftmaxOver(_Binder):
+    """SoftmaxOver(body, j): exp(body) / Σ_j exp(body), a function of j; for deterministic scalars."""
+
+
+class Within(sp.Function):
+    """Within(e, a, x): 1 if e is in the range of the axis that the symbol a names, at the extent of copy x, else 0."""
+
+    nargs = 3
+    is_real = True
 
 
 class Kind(Enum):
@@ -93,7 +145,29 @@ class Recurrence:
     first: int
     last: int
     initial: tuple[Equation, ...]
-    body: tuple[Equation | Recurrence, ...]
+    body: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A recurrence along a `scan`: for all steps of `left` in the first copy and of `right` in the second, upwards.
+
+    The equations may read their own values at the steps before; at step −1 these are zero, and initial values stand in
+    the equations. One of the two indices is None where no equation has such a side. `groups` holds the equations in
+    an order that serves two ways of going through the steps:
+
+    * where x and x' differ, step by step (t, t′) in lexicographic order, at each all equations of all groups in order;
+    * for one copy, where an equation at (t, t′) also reads the laws at (t, t) and (t′, t′): for τ = 0, 1, …, group by
+      group, the steps with max(t, t′) = τ in the order (0, τ), …, (τ − 1, τ), (τ, 0), …, (τ, τ), and at each all
+      equations of the group (those with one index at the step τ only).
+    """
+
+    left: sp.Symbol | None
+    right: sp.Symbol | None
+    groups: tuple[tuple[Equation, ...], ...]
+
+
+Block = Equation | Recurrence | Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +193,10 @@ class LimitSystem:
 
     `grams` maps a function `G(x, x')` to the pair (u, v) of core data variables (finite vectors computed from the data
     alone, mostly u = v) whose inner product ⟨u(x), v(x')⟩ it is; `data` maps a function `c(x)` to a scalar core data
-    variable. `sizes` maps a symbol to the size expression that the data binds. `functions` holds the elementwise
+    variable. `sizes` maps a symbol to the size expression that the data binds, `right_sizes` to one that the data of
+    the second copy bind (where extents of axes may differ, T is that of x and T′ that of x'). `axes` holds the axes of
+    the program, `shapes` for every indexed quantity (also grams and data) the axis and the copy, X or Y, of each of its
+    position arguments, and `indices` the axis and the copy of every index. `functions` holds the elementwise
     functions of one variable, Operand(0), that occur by name in numerical expectations. `results` is keyed by
     (output, "nngp" | "ntk" | "sg_ntk"); a key that is missing was refused for the reason in `refused`.
     """
@@ -130,18 +207,24 @@ class LimitSystem:
     grams: Mapping[sp.Function, tuple[str, str]]
     data: Mapping[sp.Function, str]
     functions: Mapping[str, Expr]
-    sample: tuple[Equation | Recurrence, ...]
-    pair: tuple[Equation | Recurrence, ...]
+    sample: tuple[Block, ...]
+    pair: tuple[Block, ...]
     results: Mapping[tuple[str, str], Result]
     assumptions: tuple[Assumption, ...]
     refused: Mapping[tuple[str, str], Exception] = field(default_factory=dict)
+    right_sizes: Mapping[sp.Symbol, Expr] = field(default_factory=dict)
+    axes: Mapping[str, Axis] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[tuple[str, sp.Symbol], ...]] = field(default_factory=dict)
+    indices: Mapping[sp.Symbol, tuple[str, sp.Symbol]] = field(default_factory=dict)
 
 
-def equations(blocks: tuple[Equation | Recurrence, ...]) -> Iterator[Equation]:
+def equations(blocks: Iterable[Block]) -> Iterator[Equation]:
     """Yield the equations of a system in order, those of recurrences included."""
     for block in blocks:
         if isinstance(block, Recurrence):
             yield from block.initial
             yield from equations(block.body)
+        elif isinstance(block, Sweep):
+            yield from (equation for group in block.groups for equation in group)
         else:
             yield block

@@ -17,45 +17,74 @@ import functools
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Protocol
 
 import sympy as sp
 
-from tensorprog.core.ir import Load, Map, MatMul, Moment, Parameter
+from tensorprog.core.ir import Load, MatMul, Parameter
 from tensorprog.dual import expectation as dual
 from tensorprog.errors import Diagnostic, LimitError, Span
-from tensorprog.limit.affine import AffineForm
 from tensorprog.limit.equations import Kind, X
 from tensorprog.limit.grouping import Factor, Gaussian, NeedsExpansion, Side, TooManyGaussians, expectation
+from tensorprog.limit.linear import Linear, Part, is_linear, linear_form
 from tensorprog.limit.naming import Derived, Ledger
 from tensorprog.limit.normal_form import Product
 from tensorprog.limit.normalize import Normalizer
-from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
-from tensorprog.limit.variables import Ref, Variables, refuse_axes
+from tensorprog.limit.scaling import NOTHING, UNIT, Asymptotics, Term
+from tensorprog.limit.sums import equal
+from tensorprog.limit.variables import Ref, Variables
 from tensorprog.nonlin.derivative import derivative, true_derivative
-from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, operands, walk
+from tensorprog.nonlin.expression import Apply, Expr, operands, walk
 from tensorprog.nonlin.simplify import inline, simplify
 
-__all__ = ["Moments", "OneCopy", "TwoCopies", "refuse_unknown"]
+__all__ = ["Form", "Moments", "join_rules", "list_factors", "refuse_unknown", "total"]
 
 Second = Callable[[Ref, Ref], Term]
 Differentiate = Callable[[Expr, int], Expr]
 Form = Callable[[Ref], tuple[Product, ...]]
 
 
+class OneSample(Protocol):
+    """What the rules must be told about a single sample: what is deterministic in the limit, and the moments within."""
+
+    normal_form: Normalizer
+
+    def mean(self, ref: Ref) -> Term:
+        """Return M(ref) = E Z^ref."""
+
+    def scalar(self, ref: Ref) -> Term:
+        """Return the limit of a deterministic scalar."""
+
+    def scalar_operands(self, ref: Ref) -> dict[int, Term]:
+        """Return the deterministic scalar operands of the definition of `ref`."""
+
+    def placed(self, ref: Ref) -> Asymptotics:
+        """Return the evaluator of scalar expressions at the step and the position of `ref`."""
+
+    def second(self, left: Ref, right: Ref) -> Term:
+        """Return K(left, right) within the sample."""
+
+    def covariance(self, left: Ref, right: Ref) -> Term:
+        """Return C(left, right) within the sample."""
+
+
 class Moments:
     """The rules that one-copy and two-copy systems share. `right` is the second copy: x in the one, x' in the other."""
 
-    def __init__(self, variables: Variables, asymptotics: Asymptotics, ledger: Ledger, one: OneCopy | None) -> None:
+    def __init__(self, variables: Variables, asymptotics: Asymptotics, ledger: Ledger, one: OneSample | None) -> None:
         self.variables = variables
         self.asymptotics = asymptotics
         self.ledger = ledger
-        self.one: OneCopy = one if one is not None else self  # type: ignore[assignment]
+        self.one: OneSample = one if one is not None else self  # type: ignore[assignment]
         self.right = ledger.right
 
     # --- what may be asked for -------------------------------------------------------------------------------------
 
     def second(self, left: Ref, right: Ref) -> Term:
         """Return K(left, right) = E[Z^left(x) Z^right(x')]."""
+        opened = self._open_state(left, right, self.second)
+        if opened is not None:
+            return opened
         gaussian = {left.name, right.name} <= self.variables.gaussian
         if gaussian or self.variables.independent(left, right):
             means = self.one.mean(left) * self.across(self.one.mean(right))
@@ -64,6 +93,9 @@ class Moments:
 
     def covariance(self, left: Ref, right: Ref) -> Term:
         """Return C(left, right), for Gaussian variables."""
+        opened = self._open_state(left, right, self.covariance)
+        if opened is not None:
+            return opened
         if self.variables.independent(left, right):
             return NOTHING
         centred = self.one.mean(left).vanishes and self.one.mean(right).vanishes
@@ -72,15 +104,31 @@ class Moments:
 
     def tangent(self, left: Ref, right: Ref, kind: Kind = Kind.TANGENT) -> Term:
         """Return T(left, right), or the surrogate tangent S: the true gradient at x, the surrogate one at x'."""
+        opened = self._open_state(left, right, lambda a, b: self.tangent(a, b, kind))
+        if opened is not None:
+            return opened
         if self.variables.independent(left, right):
             return NOTHING
         return self.ledger.named(
             kind, (left, right), lambda a, b: self._tangent_rule(a, b, kind), lambda a, b: self.tangent(a, b, kind)
         )
 
+    def _open_state(self, left: Ref, right: Ref, of: Second) -> Term | None:
+        """Return a quantity of a state by those of the step before and of its initial value: states have no names."""
+        for ref, copy in ((left, X), (right, self.right)):
+            if self.variables.has_initial(ref) and self.variables.is_inside(ref):
+                form = linear_form(ref, self.variables, copy)
+                assert form is not None
+                if ref is left:
+                    return total(
+                        self._part(part, UNIT, lambda a: of(a, right), lambda term: term) for part in form.parts
+                    )
+                return total(self._part(part, UNIT, lambda b: of(left, b), self.across) for part in form.parts)
+        return None
+
     def across(self, term: Term) -> Term:
         """Return a one-copy quantity of x as the same quantity of the second copy."""
-        return replace(term, coefficient=term.coefficient.xreplace({X: self.right}))
+        return replace(term, coefficient=self.ledger.across(term.coefficient))
 
     # --- second moments --------------------------------------------------------------------------------------------
 
@@ -99,10 +147,10 @@ class Moments:
         rules: list[str] = []
         terms = []
         for a, b in _pairs(form(left), form(right)):
-            value, used = self._expect(left, right, _factors(a, Side.LEFT) + _factors(b, Side.RIGHT))
+            value, used = self._expect(left, right, list_factors(a, Side.LEFT) + list_factors(b, Side.RIGHT))
             terms.append(a.coefficient * self.across(b.coefficient) * value)
             rules += used
-        return Derived(_total(terms), _join(rules))
+        return Derived(total(terms), join_rules(rules))
 
     def _covariance_rule(self, left: Ref, right: Ref) -> Derived:
         if self.variables.independent(left, right):
@@ -112,11 +160,19 @@ class Moments:
             return Derived(split, "linear combination")
         use, other = self._same_parameter(left, right)
         parameter = self.variables.core.parameters[use.parameter]
-        variance = self._at(parameter.variance, left)
+        variance = self._at(parameter.variance, use, left) * self._same_tensor(use, left, other, right)
         if isinstance(use, Load):
             return Derived(variance.blame(parameter), "random vector")
-        assert isinstance(other, MatMul)
         return Derived((variance * self._contraction(left, right, use, parameter)).blame(parameter), "matrix product")
+
+    def _same_tensor(self, use: Load | MatMul, left: Ref, other: Load | MatMul, right: Ref) -> Term:
+        """Return the bracket that is 1 where two uses of an indexed parameter are uses of the same tensor."""
+        here, there = self.variables.weight(use, left), self.variables.weight(other, right)
+        loop = self.variables.loops.get(left.name)
+        axes = [axis for axis in here if loop is None or axis != loop.scan.axis]
+        ends = self.ledger.across_sizes(tuple(there[axis] for axis in axes))
+        brackets = (equal(here[axis], end) for axis, end in zip(axes, ends, strict=True))
+        return Term(functools.reduce(operator.mul, brackets, sp.Integer(1)))
 
     def _contraction(self, left: Ref, right: Ref, use: MatMul, parameter: Parameter) -> Term:
         """Return m K(u, u') for W @ u of inner width m, ⟨u, u'⟩ for a data layer."""
@@ -128,7 +184,7 @@ class Moments:
     def contract_data(self, left: Ref, right: Ref) -> Term:
         """Return ⟨u(x), v(x')⟩ of data vectors, u(x) v(x') of data scalars."""
         if self.variables.is_vector(left.name):
-            return self.ledger.gram(left.name, right.name)
+            return self.ledger.gram(left, right)
         return self.one.scalar(left) * self.across(self.one.scalar(right))
 
     # --- tangents --------------------------------------------------------------------------------------------------
@@ -144,9 +200,10 @@ class Moments:
         return self._chain_rule(left, right, kind)
 
     def _leaf_tangent(self, left: Ref, right: Ref, kind: Kind) -> Derived:
-        use, _ = self._same_parameter(left, right)
+        use, other = self._same_parameter(left, right)
         parameter = self.variables.core.parameters[use.parameter]
-        rate = self._at(parameter.multiplier, left)
+        same = self._same_tensor(use, left, other, right)
+        rate = self._at(parameter.multiplier, use, left) * same
         own = rate.blame(parameter) if parameter.trained else NOTHING
         if isinstance(use, Load):
             self._note_vanishing(own, parameter)
@@ -157,7 +214,7 @@ class Moments:
         if u.name in self.variables.data:
             return Derived(own, "matrix product")
         inner = self.asymptotics.evaluate(inner_dimension(use, parameter)) * self.tangent(u, v, kind)
-        return Derived(self._at(parameter.variance, left) * inner + own, "matrix product")
+        return Derived(self._at(parameter.variance, use, left) * same * inner + own, "matrix product")
 
     def _note_vanishing(self, own: Term, parameter: Parameter) -> None:
         """Say so if the learning rate of a parameter is too small to be felt."""
@@ -180,7 +237,7 @@ class Moments:
             tangent = self.tangent(g, h, kind)
             if not tangent.vanishes:
                 terms.append(tangent * self._passed_on((left, right), (g, h), kind, form))
-        return Derived(_total(terms), "chain rule")
+        return Derived(total(terms), "chain rule")
 
     def _passed_on(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref], kind: Kind, form: Form) -> Term:
         """Return E[∂_g φ ∂_h ψ], named after the nonlinearities."""
@@ -192,12 +249,12 @@ class Moments:
         terms = []
         for a, b in _pairs(form(left), form(right)):
             if inner[0] in a.factors and inner[1] in b.factors:
-                factors = _factors(_differentiated(a, inner[0], true), Side.LEFT)
-                factors += _factors(_differentiated(b, inner[1], derivative), Side.RIGHT)
+                factors = list_factors(_differentiated(a, inner[0], true), Side.LEFT)
+                factors += list_factors(_differentiated(b, inner[1], derivative), Side.RIGHT)
                 value, used = self._expect(left, right, factors)
                 terms.append(a.coefficient * self.across(b.coefficient) * value)
                 rules += used
-        return Derived(_total(terms), _join(rules))
+        return Derived(total(terms), join_rules(rules))
 
     # --- shared steps ----------------------------------------------------------------------------------------------
 
@@ -206,11 +263,13 @@ class Moments:
 
         Of two linear combinations the one that is made later is taken apart.
         """
-        forms = [(ref, self.variables.affine(ref.name)) for ref in (left, right)]
-        known = [(ref, form) for ref, form in forms if form is not None and wanted(ref)]
+        sides = ((left, X), (right, self.right))
+        known = [(ref, copy) for ref, copy in sides if wanted(ref) and is_linear(ref.name, self.variables)]
         if not known:
             return None
-        ref, form = max(known, key=lambda item: (*self.variables.order(item[0]), item[0] is left))
+        ref, copy = max(known, key=lambda side: (*self.variables.order(side[0]), side[0] is left))
+        form = linear_form(ref, self.variables, copy)
+        assert form is not None
         if ref is left:
             return self._apart(ref, form, lambda operand: of(operand, right), right, of, lambda term: term)
         return self._apart(ref, form, lambda operand: of(left, operand), left, of, self.across)
@@ -218,19 +277,25 @@ class Moments:
     def _apart(
         self,
         ref: Ref,
-        form: AffineForm,
+        form: Linear,
         of: Callable[[Ref], Term],
         other: Ref,
         rule: Second,
         side: Callable[[Term], Term],
     ) -> Term:
-        operands, values = self.variables.operands(ref), self.one.scalar_operands(ref)
-        asymptotics = self.one.placed(ref)
-        terms = [side(asymptotics.evaluate(c, values)) * of(operands[i]) for i, c in form.coefficients.items()]
+        values, asymptotics = self.one.scalar_operands(ref), self.one.placed(ref)
+        terms = [
+            self._part(part, side(asymptotics.evaluate(part.coefficient, values)), of, side) for part in form.parts
+        ]
         if rule == self.second:
             back = (lambda term: term) if side == self.across else self.across
             terms.append(side(asymptotics.evaluate(form.constant, values)) * back(self.one.mean(other)))
-        return _total(terms)
+        return total(terms)
+
+    def _part(self, part: Part, coefficient: Term, of: Callable[[Ref], Term], side: Callable[[Term], Term]) -> Term:
+        """Return where · coefficient · Σ_indices of(part)."""
+        term = coefficient * side(Term(part.where)) * of(part.ref)
+        return self.ledger.add_up(term, part.indices)
 
     def _same_parameter(self, left: Ref, right: Ref) -> tuple[Load | MatMul, Load | MatMul]:
         definitions = self.variables.definitions
@@ -238,9 +303,10 @@ class Moments:
         assert isinstance(use, Load | MatMul) and isinstance(other, Load | MatMul) and use.parameter == other.parameter
         return use, other
 
-    def _at(self, expr: Expr, ref: Ref) -> Term:
-        """Return a variance or a rate at the step of `ref`."""
-        return self.one.placed(ref).evaluate(expr)
+    def _at(self, expr: Expr, use: Load | MatMul, ref: Ref) -> Term:
+        """Return a mean, a variance or a rate of the tensor that `ref` uses."""
+        weight = self.variables.weight(use, ref)
+        return self.asymptotics.at({sp.Symbol(axis): place for axis, place in weight.items()}).evaluate(expr)
 
     def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
         span = self.variables.definitions[right.name].span
@@ -349,150 +415,6 @@ class Moments:
         )
 
 
-class OneCopy(Moments):
-    """The one-copy system: moments of a single sample, and what is deterministic in the limit: means and scalars."""
-
-    def __init__(self, variables: Variables, asymptotics: Asymptotics, ledger: Ledger) -> None:
-        super().__init__(variables, asymptotics, ledger, None)
-        self.normal_form = Normalizer(variables, asymptotics, self.scalar)
-
-    def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
-        """Take the expectation with both copies the same."""
-        same = [Factor(Gaussian(factor.gaussian.ref, Side.LEFT), factor.function) for factor in factors]
-        return super()._expect(left, right, same)
-
-    def placed(self, ref: Ref) -> Asymptotics:
-        """Return the evaluator of scalar expressions at the step of `ref`."""
-        loop = self.variables.loops.get(ref.name)
-        return self.asymptotics if loop is None or ref.at is None else self.asymptotics.at({loop.index: ref.at})
-
-    def scalar_operands(self, ref: Ref) -> dict[int, Term]:
-        """Return the deterministic scalar operands of the definition of `ref`."""
-        refs = self.variables.operands(ref)
-        return {
-            index: self.scalar(operand)
-            for index, operand in enumerate(refs)
-            if not self.variables.is_random(operand.name) and not self.variables.is_vector(operand.name)
-        }
-
-    def mean(self, ref: Ref) -> Term:
-        """Return M(ref) = E Z^ref."""
-        if ref.name not in self.variables.gaussian:
-            return self.ledger.named(Kind.MEAN, (ref,), self._mean_rule, self.mean)
-        if self.variables.is_centred(ref):
-            return NOTHING
-        return self.ledger.named(Kind.MEAN, (ref,), self._gaussian_mean, self.mean)
-
-    def scalar(self, ref: Ref) -> Term:
-        """Return the limit of a deterministic scalar."""
-        if ref.name in self.variables.data and not self.variables.is_scalar_formula(ref.name):
-            return self.ledger.data(ref.name)
-        return self.ledger.named(Kind.SCALAR, (ref,), self._scalar_rule, self.scalar)
-
-    def _gaussian_mean(self, ref: Ref) -> Derived:
-        form = self.variables.affine(ref.name)
-        if form is not None:
-            return Derived(self._affine_mean(ref, form), "linear combination")
-        use = self.variables.definitions[ref.name]
-        assert isinstance(use, Load | MatMul)
-        parameter = self.variables.core.parameters[use.parameter]
-        mean = self._at(parameter.mean, ref).blame(parameter)
-        if isinstance(use, Load):
-            return Derived(mean, "random vector")
-        (operand,) = self.variables.operands(ref)
-        if operand.name in self.variables.data:
-            raise LimitError(
-                Diagnostic(
-                    "TP333",
-                    f"the data layer `{parameter.name}` has entries of nonzero mean",
-                    use.span,
-                    "add a bias of that mean instead",
-                )
-            )
-        return Derived(self._matrix_mean(mean, use, parameter, operand), "matrix product")
-
-    def _matrix_mean(self, mean: Term, use: MatMul, parameter: Parameter, operand: Ref) -> Term:
-        """Return (mean of an entry) · m · M(u), which must not be a positive power of n times zero."""
-        inner = mean * self.asymptotics.evaluate(inner_dimension(use, parameter))
-        value = self.mean(operand)
-        if value.vanishes and inner.power > 0:
-            raise LimitError(
-                Diagnostic(
-                    "TP321",
-                    f"the mean of `{parameter.name}` times a vector of mean zero has no deterministic limit",
-                    use.span,
-                    "a random matrix needs entries of mean O(1 / n)",
-                )
-            )
-        return inner * value
-
-    def _fluctuation(self, operand: Ref) -> Term:
-        """Return what is known of the average of a vector of mean zero: o(√K), though not zero at finite width."""
-        power = self.second(operand, operand).power if operand.at is None else sp.Integer(0)
-        return Term(sp.Integer(0), power / 2, is_bound=True)
-
-    def _affine_mean(self, ref: Ref, form: AffineForm) -> Term:
-        operands, values, asymptotics = self.variables.operands(ref), self.scalar_operands(ref), self.placed(ref)
-        terms = [asymptotics.evaluate(c, values) * self.mean(operands[i]) for i, c in form.coefficients.items()]
-        return _total([*terms, asymptotics.evaluate(form.constant, values)])
-
-    def _mean_rule(self, ref: Ref) -> Derived:
-        form = self.variables.affine(ref.name)
-        if form is not None:
-            return Derived(self._affine_mean(ref, form), "linear combination")
-        inner = self._product_of_two(ref)
-        if inner is not None:
-            return Derived(inner, "second moment")
-        try:
-            return self._expected(ref, self.normal_form.outer)
-        except NeedsExpansion:
-            return self._expected(ref, self.normal_form)
-
-    def _expected(self, ref: Ref, form: Form) -> Derived:
-        terms, rules = [], list[str]()
-        for product in form(ref):
-            value, used = self._expect(ref, ref, _factors(product, Side.LEFT))
-            terms.append(product.coefficient * value)
-            rules += used
-        return Derived(_total(terms), _join(rules))
-
-    def _product_of_two(self, ref: Ref) -> Term | None:
-        """Return K(u, v) if Z^ref = Z^u Z^v as it stands."""
-        definition = self.variables.definitions[ref.name]
-        assert isinstance(definition, Map)
-        pair = product_of_operands(definition.expression)
-        if pair is None or not all(self.variables.is_random(definition.operands[index]) for index in pair):
-            return None
-        operands = self.variables.operands(ref)
-        return self.second(operands[pair[0]], operands[pair[1]])
-
-    def _scalar_rule(self, ref: Ref) -> Derived:
-        definition = self.variables.definitions[ref.name]
-        if isinstance(definition, Moment):
-            (operand,) = self.variables.operands(ref)
-            mean = self.mean(operand)
-            return Derived(self._fluctuation(operand) if mean.vanishes else mean, "law of large numbers")
-        if not isinstance(definition, Map):
-            raise refuse_axes("of " + ref.name, definition.span)
-        try:
-            return Derived(self.placed(ref).evaluate(definition.expression, self.scalar_operands(ref)), "scalar")
-        except (ArithmeticError, KeyError) as error:
-            raise LimitError(
-                Diagnostic(
-                    "TP322",
-                    f"the scalar {self.variables.describe(ref.name)} has no limit of order one: {error}",
-                    definition.span,
-                )
-            ) from error
-
-
-class TwoCopies(Moments):
-    """The two-copy system: moments and tangents between x and x'."""
-
-    def __init__(self, one: OneCopy, ledger: Ledger) -> None:
-        super().__init__(one.variables, one.asymptotics, ledger, one)
-
-
 def refuse_unknown(what: str, span: Span) -> LimitError:
     """Return the refusal of a positive power of n times a limit of zero."""
     message = f"{what} contains a positive power of the width times a limit of zero, and has no deterministic limit"
@@ -522,21 +444,12 @@ def inner_dimension(use: MatMul, parameter: Parameter) -> Expr:
     return parameter.shape[0] if use.transposed else parameter.shape[1]
 
 
-def product_of_operands(expr: Expr) -> tuple[int, int] | None:
-    """Return (i, j) if the expression is Operand(i) · Operand(j), or a square."""
-    match expr:
-        case Apply("mul", (Operand(i), Operand(j))):
-            return i, j
-        case Apply("pow", (Operand(i), Number(2))) | Apply("square", (Operand(i),)):
-            return i, i
-    return None
-
-
 def _pairs(left: tuple[Product, ...], right: tuple[Product, ...]) -> list[tuple[Product, Product]]:
     return [(a, b) for a in left for b in right]
 
 
-def _factors(product: Product, side: Side) -> list[Factor]:
+def list_factors(product: Product, side: Side) -> list[Factor]:
+    """Return the factors of a product of one of the two copies."""
     return [Factor(Gaussian(ref, side), function) for ref, function in product.factors.items()]
 
 
@@ -545,9 +458,11 @@ def _differentiated(product: Product, ref: Ref, differentiate: Differentiate) ->
     return Product(product.coefficient, factors)
 
 
-def _total(terms: Iterable[Term]) -> Term:
+def total(terms: Iterable[Term]) -> Term:
+    """Return the sum of terms."""
     return functools.reduce(operator.add, terms, NOTHING)
 
 
-def _join(rules: Iterable[str]) -> str:
+def join_rules(rules: Iterable[str]) -> str:
+    """Return the name of a rule that applies several rules."""
     return "; ".join(dict.fromkeys(rules)) or "constant"

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field, replace
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
+from tensorprog.core.ir import Map
 from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
-from tensorprog.limit.equations import Assumption, Equation, Kind, Subject, X
+from tensorprog.limit.equations import Assumption, AxisSum, Equation, Kind, Subject, Within, X, Y
 from tensorprog.limit.scaling import Term
+from tensorprog.limit.sizes import PRIME
+from tensorprog.limit.sums import add_up
 from tensorprog.limit.variables import TEMPORARY, Loop, Ref, Variables, refuse_rolled
 from tensorprog.nonlin.expression import Apply, Expr, Operand
 
@@ -50,6 +53,7 @@ class Record:
     subject: Subject
     loop: Loop | None
     span: Span
+    refs: tuple[Ref, ...]
     derived: Derived | None = None
     is_read_in_itself: bool = False
     is_named: bool = False
@@ -85,18 +89,53 @@ class Ledger:
     grams: dict[sp.Function, tuple[str, str]] = field(default_factory=dict)
     scalars: dict[sp.Function, str] = field(default_factory=dict)
     notes: dict[str, Assumption] = field(default_factory=dict)
+    shapes: dict[str, tuple[tuple[str, sp.Symbol], ...]] = field(default_factory=dict)
 
-    def gram(self, left: str, right: str) -> Term:
+    def gram(self, left: Ref, right: Ref) -> Term:
         """Return ⟨left(x), right(x')⟩ of two data vectors."""
-        function = sp.Function(f"<{left}>" if left == right else f"<{left},{right}>")
-        self.grams[function] = (left, right)
-        return Term(function(X, self.right))
+        names = left.name, right.name
+        function = sp.Function(f"<{left.name}>" if len(set(names)) == 1 else f"<{left.name},{right.name}>")
+        self.grams[function] = names
+        self._shape(str(function), (left, right))
+        return Term(function(*left.index, *self.across_sizes(right.index), X, self.right))
 
-    def data(self, name: str) -> Term:
+    def data(self, ref: Ref) -> Term:
         """Return a scalar that is data."""
-        function = sp.Function(f"data {name}" if name.startswith(LABELS) else name)
-        self.scalars[function] = name
-        return Term(function(X))
+        function = sp.Function(f"data {ref.name}" if ref.name.startswith(LABELS) else ref.name)
+        self.scalars[function] = ref.name
+        self._shape(str(function), (ref,))
+        return Term(function(*ref.index, X))
+
+    def _shape(self, label: str, refs: tuple[Ref, ...]) -> None:
+        """Remember the axis and the copy of every position argument of a quantity."""
+        copies = (X, self.right)
+        shape = tuple(
+            (axis, copy) for ref, copy in zip(refs, copies, strict=False) for axis in self.variables.axes(ref.name)
+        )
+        if shape:
+            self.shapes[label] = shape
+
+    def add_up(self, term: Term, indices: tuple[sp.Symbol, ...]) -> Term:
+        """Return Σ_indices term."""
+        if not indices:
+            return term
+        return replace(term, coefficient=add_up(term.coefficient, indices, self.variables.places, self.shapes))
+
+    def across(self, expr: sp.Expr) -> sp.Expr:
+        """Return a one-copy expression in x as the same expression of the second copy, with its sizes and indices."""
+        if self.right == X:
+            return expr
+        places = self.variables.places
+        bound = {index for node in expr.atoms(AxisSum) for index in node.indices if places.indices[index][1] == X}
+        fresh = {index: places.fresh(places.indices[index][0], self.right) for index in bound}
+        return expr.xreplace({X: self.right, **self.variables.sizes.twins, **fresh})
+
+    def across_sizes(self, places: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
+        """Return positions of the second copy with the sizes of that copy."""
+        if self.right == X:
+            return places
+        twins = dict(self.variables.sizes.twins)
+        return tuple(place.xreplace(twins) for place in places)
 
     def note(self, name: str, statement: str, span: Span) -> None:
         """Keep a remark about the limit."""
@@ -113,19 +152,24 @@ class Ledger:
     def named_factor(self, kind: Kind, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref], rule: Rule) -> Term:
         """Return the factor E[∂_g φ ∂_h ψ] with which the nonlinearities `outer` pass on the tangent of `inner`."""
         label = f"D{'s' if kind is Kind.SURROGATE else ''}_{_subject_label(outer)}"
-        through = "" if inner[0].name == inner[1].name else f"[{_subject_label(inner)}]"
-        unique = self._is_only_argument(outer, inner)
-        suffix = "" if unique else through or f"[{inner[0].name}]"
+        through = f"[{','.join(dict.fromkeys(map(self._argument_label, outer, inner)))}]"
+        suffix = "" if self._is_only_argument(outer, inner) else through
         return self._entry(label + suffix, Kind.DERIVATIVE, outer, rule, None)
+
+    def _argument_label(self, outer: Ref, inner: Ref) -> str:
+        """Return the name of an argument, with its position if that is not the one of the function's value."""
+        values = self.variables.values(outer)
+        usual = tuple(values.get(axis) for axis in self.variables.axes(inner.name))
+        if usual == inner.index:
+            return inner.name
+        return f"{inner.name}({', '.join(str(place).replace(PRIME, '') for place in inner.index)})"
 
     def _is_only_argument(self, outer: tuple[Ref, Ref], inner: tuple[Ref, Ref]) -> bool:
         reads = [
-            {r.name for r in self.variables.operands(self.variables.own(ref.name))}
-            if ref.name in self.variables.definitions
-            else set()
+            set(self.variables.operands(ref)) if isinstance(self.variables.definitions.get(ref.name), Map) else set()
             for ref in outer
         ]
-        return all(names <= {ref.name} for names, ref in zip(reads, inner, strict=True))
+        return all(refs <= {ref} for refs, ref in zip(reads, inner, strict=True))
 
     def _entry(self, label: str, kind: Kind, refs: tuple[Ref, ...], rule: Rule, again: Again | None) -> Term:
         loops = {
@@ -133,16 +177,35 @@ class Ledger:
         }
         steps = {r.at for r in refs if r.at is not None}
         if len(loops) > 1 or len(steps) > 1 or self._looks_back(refs):
-            return rule(*refs).term
+            return self._derived_in_place(refs, rule)
         loop = next(iter(loops.values()), None)
         step = next(iter(steps), None)
         record = self._record(label, kind, refs, loop, rule)
         assert loop is not None or step is None
+        if not record.is_named and not all(map(self.variables.is_inside, refs)):
+            self.records[label] = record = replace(record, is_named=True)
         if loop is not None and step is not None and step != loop.index:
             self.records[label] = record = replace(record, is_named=True)
             if not step.is_number:
-                return self._read_past(label, record, self._begin(record, kind, refs, loop, again), step)
-        return self._read(label, record, step)
+                return self._read_past(record, self._begin(record, kind, refs, loop, again), step, refs)
+        return self._read(record, step, refs)
+
+    def _derived_in_place(self, refs: tuple[Ref, ...], rule: Rule) -> Term:
+        """Return what a rule gives for variables of different loops or steps, which has no name."""
+        own = self._own(refs)
+        term = self._placed(rule(*(replace(o, at=r.at) for o, r in zip(own, refs, strict=True))).term, refs)
+        brackets = [
+            bracket for place, ref in enumerate(refs) for bracket in self._brackets(ref, (X, self.right)[place])
+        ]
+        return replace(term, coefficient=sp.Mul(term.coefficient, *brackets))
+
+    def _brackets(self, ref: Ref, copy: sp.Symbol) -> list[sp.Expr]:
+        """Return the brackets [place ∈ axis] that hold for a read within the range of a variable."""
+        found = []
+        for place, axis in zip(ref.index, self.variables.axes(ref.name), strict=True):
+            if not self.variables.places.is_inside(place, axis):
+                found.append(Within(place, sp.Symbol(axis), copy))
+        return found
 
     def _looks_back(self, refs: tuple[Ref, ...]) -> bool:
         """Return whether a variable of a loop stands beside one made after the loop: no quantity of every step."""
@@ -157,10 +220,11 @@ class Ledger:
             if known.derived is None:
                 self.records[label] = known = replace(known, is_read_in_itself=True, is_named=True)
             return known
-        own = tuple(self.variables.own(ref.name) for ref in refs)
+        own = self._own(refs)
+        self._shape(label, own)
         span = self.variables.definitions[max(refs, key=lambda r: self.variables.position[r.name]).name].span
         subject = Subject(kind, refs[0].name, refs[1].name if len(refs) > 1 else None)
-        self.records[label] = Record(sp.Function(label), subject, loop, span)
+        self.records[label] = Record(sp.Function(label), subject, loop, span, own)
         try:
             derived = rule(*own)
         except BaseException as error:
@@ -192,28 +256,42 @@ class Ledger:
         if record.is_read_in_itself and not derived.term.vanishes and derived.term.power != 0:
             raise _refuse_order(record)
 
-    def _read(self, label: str, record: Record, step: sp.Expr | None) -> Term:
+    def _read(self, record: Record, step: sp.Expr | None, refs: tuple[Ref, ...]) -> Term:
         derived = record.derived
         if derived is not None and not record.is_named:
-            return derived.term
+            return self._placed(derived.term, refs)
         power, origin = (derived.term.power, derived.term.origin) if derived is not None else (sp.Integer(0), None)
         if derived is not None and derived.term.vanishes and not record.is_read_in_itself:
             return derived.term
-        return Term(record.function(*self.arguments(record.subject.kind, step)), power, origin)
+        return Term(record.function(*self.arguments(record.subject.kind, step, refs)), power, origin)
 
-    def _read_past(self, label: str, record: Record, initial: sp.Expr, step: sp.Expr) -> Term:
+    def _own(self, refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        """Return variables at the step at which they are made and at their own indices, the second in copy x'."""
+        return tuple(self.variables.own(ref.name, copy) for ref, copy in zip(refs, (X, Y), strict=False))
+
+    def _placed(self, term: Term, refs: tuple[Ref, ...]) -> Term:
+        """Return a term derived at the indices of its variables, at other positions."""
+        places: dict[sp.Expr, sp.Expr] = {}
+        for number, (own, ref) in enumerate(zip(self._own(refs), refs, strict=True)):
+            index = self.across_sizes(ref.index) if number == 1 else ref.index
+            places.update(zip(own.index, index, strict=True))
+        return replace(term, coefficient=term.coefficient.xreplace(places)) if places else term
+
+    def _read_past(self, record: Record, initial: sp.Expr, step: sp.Expr, refs: tuple[Ref, ...]) -> Term:
         """Return a quantity of the step before: its initial value counts, where its own rule gives zero too."""
         derived = record.derived
         if initial == 0 or derived is None:
-            return self._read(label, record, step)
+            return self._read(record, step, refs)
         if not derived.term.vanishes and derived.term.power != 0:
             raise _refuse_order(record)
-        return Term(record.function(*self.arguments(record.subject.kind, step)))
+        return Term(record.function(*self.arguments(record.subject.kind, step, refs)))
 
-    def arguments(self, kind: Kind, step: sp.Expr | None) -> tuple[sp.Expr, ...]:
-        """Return what a quantity of a kind is applied to: its step in a loop, and the copies that it depends on."""
+    def arguments(self, kind: Kind, step: sp.Expr | None, refs: tuple[Ref, ...]) -> tuple[sp.Expr, ...]:
+        """Return what a quantity is applied to: its step in a loop, its positions, the copies that it depends on."""
         copies = (X,) if kind in (Kind.MEAN, Kind.SCALAR) else (X, self.right)
-        return copies if step is None else (step, *copies)
+        places = [refs[0].index, *(self.across_sizes(ref.index) for ref in refs[1:])]
+        steps = () if step is None else (step,)
+        return (*steps, *(place for index in places for place in index), *copies)
 
     def _begin(self, record: Record, kind: Kind, refs: tuple[Ref, ...], loop: Loop, again: Again | None) -> sp.Expr:
         """Ask for the value before the first step, and return it.
@@ -227,22 +305,31 @@ class Ledger:
         if again is None or any(r.at is not None and r.name not in self.variables.initials for r in refs):
             raise refuse_rolled(f"`{refs[0].name}` has no initial value", record.span)
         outer = [self.variables.initials[r.name] if r.at is not None else r.name for r in refs]
-        lhs = record.function(*self.arguments(kind, sp.Integer(loop.first - 1)))
+        own = self._own(refs)
+        lhs = record.function(*self.arguments(kind, sp.Integer(loop.first - 1), own))
         placeholder = Equation(
             f"{label}({loop.first - 1})", lhs, sp.Integer(0), "initial value", record.subject, record.span
         )
         self.initials[label] = placeholder
         if all(name is not None for name in outer):
-            value = again(*(self.variables.resolve(name, None) for name in outer if name is not None))
+            value = again(*map(self._before, outer, own))
             if not value.vanishes and value.power != 0:
                 raise _refuse_order(record)
             self.initials[label] = replace(placeholder, rhs=value.coefficient)
         return self.initials[label].rhs
 
+    def _before(self, name: str | None, own: Ref) -> Ref:
+        """Return the initial value of a variable, at the positions of the variable."""
+        assert name is not None
+        return self.variables.resolve(name, None, self.variables.values(own))
+
 
 def _refuse_order(record: Record) -> LimitError:
-    reason = f"`{record.subject.left}` changes its order in the width from step to step of a loop"
-    return refuse_rolled(reason, record.span)
+    reason = f"`{record.subject.left}` changes its order in the width from step to step"
+    if record.loop is not None:
+        return refuse_rolled(f"{reason} of a loop", record.span)
+    hint = "a matrix (n, m) keeps coordinates of order one with entries of variance proportional to 1 / m"
+    return LimitError(Diagnostic("TP336", f"{reason} of a recurrence", record.span, hint))
 
 
 def _no_limit(what: str, error: ArithmeticError, span: Span) -> LimitError:

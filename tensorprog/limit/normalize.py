@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.core.ir import Map
+from tensorprog.core.ir import Map, Sum
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.affine import affine_form
+from tensorprog.limit.equations import Within, X
+from tensorprog.limit.linear import linear_form
 from tensorprog.limit.normal_form import ARGUMENT, Inseparable, Product, Reader, compose, products, repeat
-from tensorprog.limit.scaling import Asymptotics, Term
+from tensorprog.limit.scaling import UNIT, Asymptotics, Term
 from tensorprog.limit.variables import Ref, Variables
-from tensorprog.nonlin.expression import Apply, Expr, Number
+from tensorprog.nonlin.expression import Apply, Expr, Number, substitute
 from tensorprog.nonlin.simplify import simplify
 
 __all__ = ["Normalizer"]
-
-UNIT = Term(sp.Integer(1))
 
 
 class Normalizer:
@@ -28,6 +29,7 @@ class Normalizer:
         self._asymptotics = asymptotics
         self._scalar = scalar
         self._known: dict[Ref, tuple[Product, ...]] = {}
+        self._open: set[str] = set()
 
     def __call__(self, ref: Ref) -> tuple[Product, ...]:
         """Return the normal form of `ref`.
@@ -38,8 +40,36 @@ class Normalizer:
         if ref.name in self._variables.gaussian:
             return (Product(UNIT, {ref: ARGUMENT}),)
         if ref not in self._known:
-            self._known[ref] = self._derive(ref)
+            self._known[ref] = tuple(p for case in self._cases(ref) for p in _scaled(case.where, case.inside()))
         return self._known[ref]
+
+    def _cases(self, ref: Ref) -> tuple[_Case, ...]:
+        """Return the cases in which a variable that is not Gaussian is not zero by reading beyond an axis."""
+        variables = self._variables
+        if variables.is_alias(ref.name) or ref.name in variables.states:
+            form = linear_form(ref, variables, X)
+            assert form is not None
+            found = [
+                _Case(inner.where * part.where, inner.inside)
+                for part in form.parts
+                for inner in self._cases_of(part.ref)
+            ]
+        else:
+            found = [_Case(sp.Integer(1), lambda: self._derive(ref))]
+        outside = [
+            Within(place, sp.Symbol(axis), X)
+            for place, axis in zip(ref.index, variables.axes(ref.name), strict=True)
+            if not variables.places.is_inside(place, axis)
+        ]
+        if outside and any(variables.core.axes[axis].circular for axis in variables.axes(ref.name)):
+            message = f"{variables.describe(ref.name)} is read round a circular axis inside a nonlinearity"
+            raise _refusal(message, variables.definitions[ref.name].span)
+        return tuple(_Case(sp.Mul(case.where, *outside), case.inside) for case in found)
+
+    def _cases_of(self, ref: Ref) -> tuple[_Case, ...]:
+        if ref.name in self._variables.gaussian:
+            return (_Case(sp.Integer(1), lambda: self(ref)),)
+        return self._cases(ref)
 
     def outer(self, ref: Ref) -> tuple[Product, ...]:
         """Return the normal form with independent factors left as they are: g · y of y = (h − m)/√v stays g · y.
@@ -71,29 +101,31 @@ class Normalizer:
         definition, variables = self._variables.definitions[ref.name], self._variables
         assert isinstance(definition, Map)
         refs = variables.operands(ref)
+        positions = {sp.Symbol(axis): place for axis, place in variables.values(ref).items()}
         random = frozenset(i for i, name in enumerate(definition.operands) if variables.is_random(name))
         values = {i: self._scalar(r) for i, r in enumerate(refs) if i not in random and not self._is_data_vector(r)}
-        positions = self._positions(ref)
         return Reader(refs, random, values, self._asymptotics.at(positions))
 
     def _is_data_vector(self, ref: Ref) -> bool:
         return self._variables.is_vector(ref.name)
 
-    def _positions(self, ref: Ref) -> Mapping[sp.Symbol, sp.Expr]:
-        if ref.at is None:
-            return {}
-        return {self._variables.loops[ref.name].index: ref.at}
-
     def _derive(self, ref: Ref) -> tuple[Product, ...]:
         definition, variables = self._variables.definitions[ref.name], self._variables
-        if not isinstance(definition, Map) or ref.name in self._variables.carries:
-            raise _refusal(f"{variables.describe(ref.name)} has no normal form", definition.span)
+        if not isinstance(definition, Map):
+            what = "a sum over an axis" if isinstance(definition, Sum) else type(definition).__name__.lower()
+            message = f"a nonlinearity reads {variables.describe(ref.name)}, {what} of variables that are not Gaussian"
+            raise _refusal(message, definition.span)
+        if ref.name in self._open:
+            raise _refuse_gate(variables.describe(ref.name), definition.span)
+        self._open.add(ref.name)
         try:
             found = products(definition.expression, self.reader(ref))
             return tuple(total for product in found for total in self._expand(product))
         except Inseparable as error:
             message = f"{variables.describe(ref.name)} is a function of several Gaussians that does not come apart"
             raise _refusal(message, definition.span) from error
+        finally:
+            self._open.discard(ref.name)
 
     def _expand(self, product: Product) -> tuple[Product, ...]:
         """Return a product with the normal forms of its variables in place of them."""
@@ -107,7 +139,16 @@ class Normalizer:
         """Return function(Z^ref) over Gaussians."""
         if ref.name in self._variables.gaussian:
             return (Product(UNIT, {ref: function}),)
-        inner = self(ref)
+        cases = self._cases(ref)
+        if cases[0].where == 1:
+            return self._through_one(function, self(ref))
+        at_zero = Product(self._asymptotics.evaluate(_at_zero(function)), {})
+        remainder = sp.Integer(1) - sp.Add(*(case.where for case in cases))
+        within = [p for case in cases for p in _scaled(case.where, self._through_one(function, case.inside()))]
+        return (*within, *_scaled(remainder, (at_zero,))) if not at_zero.coefficient.vanishes else tuple(within)
+
+    def _through_one(self, function: Expr, inner: tuple[Product, ...]) -> tuple[Product, ...]:
+        """Return function(Z) of a variable in normal form."""
         if len(inner) == 1 and len(inner[0].factors) == 1 and inner[0].coefficient == UNIT:
             ((gaussian, below),) = inner[0].factors.items()
             return (Product(UNIT, {gaussian: simplify(compose(function, below))}),)
@@ -122,6 +163,31 @@ class Normalizer:
             linear = tuple(scale.times(product) for product in inner)
             return linear if constant.coefficient.vanishes else (*linear, constant)
         return repeat(inner, _integer_power(function))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The bracket `where` is 1 in the case that the variable has the normal form `inside()`."""
+
+    where: sp.Expr
+    inside: Callable[[], tuple[Product, ...]]
+
+
+def _scaled(where: sp.Expr, products: tuple[Product, ...]) -> tuple[Product, ...]:
+    if where == 1:
+        return products
+    return tuple(Product(Term(where) * product.coefficient, product.factors) for product in products)
+
+
+def _at_zero(function: Expr) -> Expr:
+    """Return function(0) as an expression without operands."""
+    return simplify(substitute(function, lambda node: Number(0) if node == ARGUMENT else None))
+
+
+def _refuse_gate(what: str, span: Span) -> LimitError:
+    message = f"{what} is a function of its own values at all earlier steps that is not linear in them"
+    hint = "gates multiplied into a state that the same matrices made before do not close on second moments"
+    return LimitError(Diagnostic("TP335", message, span, hint))
 
 
 def _integer_power(function: Expr) -> int:

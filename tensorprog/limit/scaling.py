@@ -15,10 +15,11 @@ from functools import singledispatchmethod
 import sympy as sp
 
 from tensorprog.core.ir import Core, Parameter
+from tensorprog.limit.sizes import Sizes
 from tensorprog.nonlin.expression import Apply, Call, Expr, Number, Operand, Position, Symbol, walk
 from tensorprog.nonlin.simplify import inline
 
-__all__ = ["NOTHING", "Asymptotics", "Term", "constant_symbol"]
+__all__ = ["NOTHING", "UNIT", "Asymptotics", "Term", "constant_symbol"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Term:
 
 
 NOTHING = Term(sp.Integer(0))
+UNIT = Term(sp.Integer(1))
 
 
 def constant_symbol(name: str) -> sp.Expr:
@@ -95,11 +97,11 @@ class Asymptotics:
     others stay symbols. `sizes` collects the symbols that the data bind.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, sizes: Sizes | None = None) -> None:
         self._values: Mapping[str, float] = core.symbols
         self._widths: dict[str, Term] = {}
         self._positions: Mapping[sp.Symbol, sp.Expr] = {}
-        self.sizes: dict[sp.Symbol, Expr] = {}
+        self.sizes = sizes or Sizes(core)
         for width in core.widths:
             self._widths[width.name] = (
                 Term(sp.Integer(1), sp.Integer(1)) if width.size is None else self.evaluate(width.size)
@@ -150,10 +152,8 @@ class Asymptotics:
             return self._widths[expr.name]
         if self._values.get(expr.name) == 0:
             return NOTHING
-        symbol = constant_symbol(expr.name)
-        if expr.name not in self._values and expr.name != "pi":
-            self.sizes[symbol] = expr
-        return Term(symbol)
+        is_size = expr.name not in self._values and expr.name != "pi"
+        return Term(self.sizes.symbol(expr) if is_size else constant_symbol(expr.name))
 
     @_visit.register
     def _(self, expr: Position, operands: Mapping[int, Term]) -> Term:
@@ -166,6 +166,8 @@ class Asymptotics:
 
     @_visit.register
     def _(self, expr: Apply, operands: Mapping[int, Term]) -> Term:
+        if expr.function == "floordiv" and self._is_size(expr):
+            return Term(self.sizes.symbol(expr))
         args = [self._visit(arg, operands) for arg in expr.args]
         rule = _RULES.get(expr.function)
         return rule(*args) if rule is not None else self._function(expr, args)
@@ -173,6 +175,12 @@ class Asymptotics:
     @_visit.register
     def _(self, expr: Call, operands: Mapping[int, Term]) -> Term:
         return self._visit(inline(expr), operands)
+
+    def _is_size(self, expr: Expr) -> bool:
+        """Return whether an expression is integer arithmetic over sizes that only the data bind."""
+        names = {node.name for node in walk(expr) if isinstance(node, Symbol)}
+        is_known = names <= self._values.keys()
+        return not is_known and all(isinstance(node, Number | Symbol | Apply) for node in walk(expr))
 
     def _function(self, expr: Apply, args: list[Term]) -> Term:
         if any(arg.is_unknown or (arg.power != 0 and not arg.vanishes) for arg in args):

@@ -10,18 +10,17 @@ from graphlib import TopologicalSorter
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from tensorprog.limit.equations import Equation, Recurrence
+from tensorprog.limit.equations import Block, Equation, Recurrence
 from tensorprog.limit.naming import Ledger, Record
+from tensorprog.limit.sweeps import find_cycles, make_sweep
 from tensorprog.limit.variables import Loop
 
 __all__ = ["schedule"]
 
-Block = Equation | Recurrence
-
 
 @dataclass
 class _Item:
-    """A top-level unit of the schedule: an equation, or a whole loop with its equations."""
+    """A top-level unit of the schedule: an equation, equations that read each other, or a loop with its equations."""
 
     loop: Loop | None
     equations: list[Equation] = field(default_factory=list)
@@ -34,23 +33,25 @@ def schedule(ledger: Ledger, wanted: Iterable[sp.Expr]) -> tuple[Block, ...]:
     needed = _reachable(ledger, equations, wanted)
     items: dict[str, _Item] = {}
     home: dict[str, str] = {}
+    outside = {label: _reads(e.rhs).keys() for label, e in equations.items() if ledger.records[label].loop is None}
+    cycles = find_cycles({label: outside.keys() & read for label, read in outside.items() if label in needed})
     for label in equations:
         if label in needed:
             loop = ledger.records[label].loop
-            key = f"loop {loop.scan.target}" if loop is not None else label
+            key = f"loop {loop.scan.target}" if loop is not None else cycles[label]
             item = items.setdefault(key, _Item(loop))
             item.equations.append(equations[label])
             if label in ledger.initials:
                 item.initial.append(ledger.initials[label])
             home[label] = key
     graph = {key: _outer_reads(item, home) - {key} for key, item in items.items()}
-    return tuple(_block(items[key]) for key in _sorted(graph))
+    return tuple(_block(items[key], ledger) for key in _sorted(graph))
 
 
 def _equation(ledger: Ledger, record: Record) -> Equation:
     assert record.derived is not None
     index = None if record.loop is None else record.loop.index
-    lhs = record.function(*ledger.arguments(record.subject.kind, index))
+    lhs = record.function(*ledger.arguments(record.subject.kind, index, record.refs))
     return Equation(
         str(record.function), lhs, record.derived.term.coefficient, record.derived.rule, record.subject, record.span
     )
@@ -94,9 +95,9 @@ def _sorted(graph: Mapping[str, set[str]]) -> list[str]:
     return order
 
 
-def _block(item: _Item) -> Block:
+def _block(item: _Item, ledger: Ledger) -> Block:
     if item.loop is None:
-        return item.equations[0]
+        return make_sweep(item.equations, ledger)
     labels = {equation.name: equation for equation in item.equations}
     graph = {name: _same_step(equation, labels, item.loop) for name, equation in labels.items()}
     body = tuple(labels[name] for name in _sorted(graph))

@@ -5,42 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import singledispatch
 
-from tensorprog.core.ir import Affine, Core, Gather, Instruction, Load, Map, MatMul, Moment, Scan
+from tensorprog.core.ir import (
+    Affine,
+    First,
+    Gather,
+    Instruction,
+    Load,
+    Map,
+    MatMul,
+    Max,
+    Repeat,
+    Scan,
+    Scatter,
+    Softmax,
+)
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.scaling import Asymptotics
-from tensorprog.limit.variables import Variables, refuse_axes, refuse_rolled
+from tensorprog.limit.variables import Variables, refuse_rolled
 from tensorprog.nonlin.expression import ZERO, Expr, Number
 
 __all__ = ["check_supported"]
 
 
 def check_supported(variables: Variables, asymptotics: Asymptotics) -> None:
-    """Refuse programs whose limit needs index axes, or in which a parameter of finite shape stays random.
+    """Refuse programs in which a parameter of finite shape stays random, and loops that have no recurrence.
 
     Raises:
         LimitError: with every finding.
     """
-    core = variables.core
-    found = [*_axes(core)] or [*_loops(variables), *_finite_parameters(variables, asymptotics)]
+    found = [*_loops(variables), *_scans(variables), *_finite_parameters(variables, asymptotics)]
     if found:
         raise LimitError(found)
 
 
-def _axes(core: Core) -> Iterator[Diagnostic]:
-    for item in core.inputs:
-        if item.type.axes:
-            yield refuse_axes(item.type.axes[0], item.span).diagnostics[0]
-            return
-    for instruction in core.body:
-        if not isinstance(instruction, Scan) and core.types[instruction.target].axes:
-            yield refuse_axes(core.types[instruction.target].axes[0], instruction.span).diagnostics[0]
-            return
+def _scans(variables: Variables) -> Iterator[Diagnostic]:
+    for scan in {scan.target: scan for scan in variables.scans.values()}.values():
+        for inner in scan.body:
+            if isinstance(inner, Scan):
+                yield _refusal("TP310", "the limit of a loop inside a `scan` is not implemented", inner.span)
+
+
+def _refusal(code: str, message: str, span: Span) -> Diagnostic:
+    return Diagnostic(code, message, span, "the program can be sampled at finite width: net.sample(…)")
 
 
 def _loops(variables: Variables) -> Iterator[Diagnostic]:
     for scan in variables.core.body:
-        if isinstance(scan, Scan):
-            yield from _loop(variables.core, scan)
+        if isinstance(scan, Repeat):
+            yield from _loop(scan)
             yield from _first_step(variables, scan)
 
 
@@ -58,14 +70,13 @@ def _first_step(variables: Variables, scan: Scan) -> Iterator[Diagnostic]:
             yield refuse_rolled(f"`{name}` is made of data at every step", instruction.span).diagnostics[0]
 
 
-def _loop(core: Core, scan: Scan) -> Iterator[Diagnostic]:
-    here = Affine(ZERO, ((scan.axis, Number(1)),))
+def _loop(scan: Scan) -> Iterator[Diagnostic]:
     for instruction in scan.body:
         if isinstance(instruction, Scan):
             yield refuse_rolled("a loop stands inside a loop", instruction.span).diagnostics[0]
-        elif core.types[instruction.target].axes != (scan.axis,) or isinstance(instruction, Gather):
-            yield refuse_axes(scan.axis, instruction.span).diagnostics[0]
-        elif isinstance(instruction, Load | MatMul) and not _moves_with(instruction.indices, here):
+        elif isinstance(instruction, Gather) and _moves(instruction.indices, scan.axis):
+            yield refuse_rolled(f"`{instruction.source}` is read along a loop", instruction.span).diagnostics[0]
+        elif isinstance(instruction, Load | MatMul) and not _moves_with(instruction.indices, scan.axis):
             reason = f"`{instruction.parameter}` is shared by the steps of a loop"
             yield refuse_rolled(reason, instruction.span).diagnostics[0]
     initials: dict[str, str | None] = {}
@@ -74,8 +85,15 @@ def _loop(core: Core, scan: Scan) -> Iterator[Diagnostic]:
             yield refuse_rolled(f"`{carry.source}` has two initial values", carry.span).diagnostics[0]
 
 
-def _moves_with(indices: tuple[Affine, ...], here: Affine) -> bool:
-    return len(indices) == 1 and indices[0].terms == here.terms and indices[0].constant in (ZERO, Number(0))
+def _moves_with(indices: tuple[Affine, ...], axis: str) -> bool:
+    """Return whether the first index is that of the loop as it stands, and the others have nothing to do with it."""
+    if not indices or _moves(indices[1:], axis):
+        return False
+    return indices[0].terms == ((axis, Number(1)),) and indices[0].constant in (ZERO, Number(0))
+
+
+def _moves(indices: tuple[Affine, ...], axis: str) -> bool:
+    return any(name == axis for index in indices for name, _ in index.terms)
 
 
 def _finite_parameters(variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
@@ -87,8 +105,15 @@ def _finite_parameters(variables: Variables, asymptotics: Asymptotics) -> Iterat
 @singledispatch
 def _survives(instruction: Instruction, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
     """Yield a finding if `instruction` lets the randomness of a finite parameter survive in the limit."""
-    if not isinstance(instruction, Gather | Moment):
-        yield refuse_axes(f"of `{instruction.target}`", instruction.span).diagnostics[0]
+    if isinstance(instruction, Max | First | Scatter) and instruction.target not in variables.data:
+        if variables.is_random(instruction.target):
+            message = (
+                f"the limit of {variables.describe(instruction.target)}, a maximum over an axis of random variables"
+            )
+            yield _refusal("TP310", f"{message}, is not implemented yet", instruction.span)
+    elif isinstance(instruction, Softmax) and variables.is_random(instruction.target):
+        source = variables.parameter_behind(instruction.operand)
+        yield _random(source, "a scalar in a softmax", instruction.span)
 
 
 @_survives.register
