@@ -133,7 +133,7 @@ def _before(builder: Builder, name: str, state: StateName, span: Span) -> str:
     """Return the variable of the state one step ago, which is carried from now on."""
     if state.before is not None:
         return state.before
-    target = f"{state.target}.before"
+    target = builder.fresh(f"{state.target}.before")
     own = tuple(axis for axis in state.own if axis != state.axis)
     builder.types[target] = Type((*state.implicit, *own), state.dimension)
     scope = next(here for here in enclosing(builder.scope) if here.names.get(name) is state)

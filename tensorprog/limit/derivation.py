@@ -13,6 +13,8 @@ from tensorprog.limit.equations import Assumption, Equation, LimitSystem
 from tensorprog.limit.equations import equations as walk
 from tensorprog.limit.gains import linearize_gains
 from tensorprog.limit.latex import limit_latex
+from tensorprog.limit.shift import shift_results
+from tensorprog.limit.split import split_sums
 from tensorprog.limit.text import limit_text
 from tensorprog.limit.variables import ONLY_ROLLED
 from tensorprog.syntax.tree import SyntaxTree
@@ -62,7 +64,7 @@ def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
 
 
 def _derived(core: Core, mode: Expectations) -> Derivation:
-    ready = linearize_gains(core)
+    ready = split_sums(shift_results(linearize_gains(core)))
     return Derivation(ready, derive(ready, mode))
 
 

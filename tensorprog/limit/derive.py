@@ -17,6 +17,7 @@ from tensorprog.limit.moments import Moments, refuse_unknown
 from tensorprog.limit.names import name_indices
 from tensorprog.limit.naming import Ledger, Names
 from tensorprog.limit.one_copy import OneCopy, TwoCopies
+from tensorprog.limit.rates import greatest_tangent
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.schedule import schedule
 from tensorprog.limit.support import check_supported
@@ -136,9 +137,20 @@ def _check_averages(one: OneCopy) -> None:
     for instruction in walk(variables.core.body):
         if isinstance(instruction, Moment) and instruction.operand not in variables.data:
             (ref,) = variables.operands(variables.own(instruction.target))
-            tangent = one.tangent(variables.own(ref.name), variables.own(ref.name, Y))
+            tangent = _averaged_tangent(one, ref.name)
             if not tangent.vanishes and tangent.power >= 1:
                 raise _moving_average(tangent, instruction.span)
+
+
+def _averaged_tangent(one: OneCopy, name: str) -> Term:
+    """Return the tangent of what is averaged: to leading order, where it has no formula here a bound of that order."""
+    try:
+        return one.tangent(one.variables.own(name), one.variables.own(name, Y))
+    except LimitError:
+        bound = greatest_tangent(name, one)
+        if bound.power >= 1:
+            raise
+        return bound
 
 
 def _moving_average(tangent: Term, span: Span) -> LimitError:

@@ -37,6 +37,7 @@ __all__ = [
     "Kind",
     "Largest",
     "LimitSystem",
+    "Ranks",
     "Recurrence",
     "Result",
     "SoftmaxOver",
@@ -92,6 +93,9 @@ class Within(sp.Function):
 
     nargs = 3
     is_real = True
+
+    def _eval_power(self, exponent: sp.Expr) -> sp.Expr | None:
+        return self if exponent.is_positive else None
 
 
 class Kind(Enum):
@@ -149,22 +153,42 @@ class Recurrence:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranks:
+    """When a scan makes the variables of a quantity: their places in program order, None for other sides."""
+
+    left: int | None
+    right: int | None
+
+    def order(self) -> tuple[bool, bool, int, int]:
+        """Return a key that sorts quantities of one side, which no quantity of two sides precedes, first."""
+        before = -1
+        return (
+            self.left is not None,
+            self.right is not None,
+            before if self.left is None else self.left,
+            before if self.right is None else self.right,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """A recurrence along a `scan`: for all steps of `left` in the first copy and of `right` in the second, upwards.
 
     The equations may read their own values at the steps before; at step −1 these are zero, and initial values stand in
-    the equations. One of the two indices is None where no equation has such a side. `groups` holds the equations in
-    an order that serves two ways of going through the steps:
+    the equations. One of the two indices is None where no equation has such a side. `groups` holds the equations by
+    the `ranks` of their variables. There are two ways of going through the steps:
 
-    * where x and x' differ, step by step (t, t′) in lexicographic order, at each all equations of all groups in order;
-    * for one copy, where an equation at (t, t′) also reads the laws at (t, t) and (t′, t′): for τ = 0, 1, …, group by
-      group, the steps with max(t, t′) = τ in the order (0, τ), …, (τ − 1, τ), (τ, 0), …, (τ, τ), and at each all
-      equations of the group (those with one index at the step τ only).
+    * where x and x' differ, step by step (t, t′) in lexicographic order, at each all groups in order;
+    * for one copy, where an equation at (t, t′) also reads the laws at (t, t) and (t′, t′): for τ = 0, 1, …, for every
+      rank r, what has r for its later variable: first the groups of one index, at τ; then for t′ = 0, …, τ the groups
+      of left rank r at (τ, t′) and those of right rank r at (t′, τ), by the rank of the other side, at t′ = τ those
+      with the other rank not above r.
     """
 
     left: sp.Symbol | None
     right: sp.Symbol | None
     groups: tuple[tuple[Equation, ...], ...]
+    ranks: tuple[Ranks, ...]
 
 
 Block = Equation | Recurrence | Sweep

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.affine import AffineForm, affine_form
 from tensorprog.nonlin.evaluate import evaluate_integer
 
-__all__ = ["ONLY_ROLLED", "TEMPORARY", "Facts", "Loop", "Ref", "refuse_rolled", "sources"]
+__all__ = ["ONLY_ROLLED", "TEMPORARY", "Facts", "Loop", "Ref", "name_part", "refuse_rolled", "sources"]
 
 ONLY_ROLLED = "TP312"
 """The code of what refuses a loop kept as a recurrence, and not the loop unrolled."""
@@ -201,6 +202,12 @@ class Facts:
             return None
         random = [i for i, source in enumerate(instruction.operands) if self.is_random(source)]
         return affine_form(instruction.expression, frozenset(random))
+
+
+def name_part(target: str, known: Collection[str]) -> str:
+    """Return a new name for an unnamed part of a variable: h.3 for one of h, or of h.1."""
+    owner = TEMPORARY.sub("", target)
+    return next(name for number in itertools.count(1) if (name := f"{owner}.{number}") not in known)
 
 
 def sources(instruction: Instruction) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ class Formulas(StrPrinter):
     def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
         if expr.exp == sp.Rational(1, 2):
             return f"√({self._print(expr.base)})"
-        if expr.exp.is_Integer and expr.exp < -1:
+        if expr.exp == sp.Rational(-1, 2) or (expr.exp.is_Integer and expr.exp < -1):
             return f"1/{self._print(expr.base**-expr.exp)}"
         return str(super()._print_Pow(expr, rational=rational)).replace("**", "^")
 

@@ -27,12 +27,12 @@ from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Kind, X
 from tensorprog.limit.grouping import Factor, Gaussian, NeedsExpansion, Side, TooManyGaussians, expectation
 from tensorprog.limit.linear import Linear, Part, is_linear, linear_form
-from tensorprog.limit.naming import Derived, Ledger
+from tensorprog.limit.naming import Derived, Ledger, PositionInside
 from tensorprog.limit.normal_form import Product
 from tensorprog.limit.normalize import Normalizer
 from tensorprog.limit.scaling import NOTHING, UNIT, Asymptotics, Term
-from tensorprog.limit.sums import equal
-from tensorprog.limit.variables import Ref, Variables
+from tensorprog.limit.variables import Ref, Variables, refuse_rolled
+from tensorprog.limit.weights import Weights
 from tensorprog.nonlin.derivative import derivative, true_derivative
 from tensorprog.nonlin.expression import Apply, Expr, operands, walk
 from tensorprog.nonlin.simplify import inline, simplify
@@ -77,6 +77,7 @@ class Moments:
         self.ledger = ledger
         self.one: OneSample = one if one is not None else self  # type: ignore[assignment]
         self.right = ledger.right
+        self.weights = Weights(variables, asymptotics, ledger)
 
     # --- what may be asked for -------------------------------------------------------------------------------------
 
@@ -160,19 +161,10 @@ class Moments:
             return Derived(split, "linear combination")
         use, other = self._same_parameter(left, right)
         parameter = self.variables.core.parameters[use.parameter]
-        variance = self._at(parameter.variance, use, left) * self._same_tensor(use, left, other, right)
+        variance = self.weights.value(parameter.variance, use, left) * self.weights.same(use, left, other, right)
         if isinstance(use, Load):
             return Derived(variance.blame(parameter), "random vector")
         return Derived((variance * self._contraction(left, right, use, parameter)).blame(parameter), "matrix product")
-
-    def _same_tensor(self, use: Load | MatMul, left: Ref, other: Load | MatMul, right: Ref) -> Term:
-        """Return the bracket that is 1 where two uses of an indexed parameter are uses of the same tensor."""
-        here, there = self.variables.weight(use, left), self.variables.weight(other, right)
-        loop = self.variables.loops.get(left.name)
-        axes = [axis for axis in here if loop is None or axis != loop.scan.axis]
-        ends = self.ledger.across_sizes(tuple(there[axis] for axis in axes))
-        brackets = (equal(here[axis], end) for axis, end in zip(axes, ends, strict=True))
-        return Term(functools.reduce(operator.mul, brackets, sp.Integer(1)))
 
     def _contraction(self, left: Ref, right: Ref, use: MatMul, parameter: Parameter) -> Term:
         """Return m K(u, u') for W @ u of inner width m, ⟨u, u'⟩ for a data layer."""
@@ -202,8 +194,8 @@ class Moments:
     def _leaf_tangent(self, left: Ref, right: Ref, kind: Kind) -> Derived:
         use, other = self._same_parameter(left, right)
         parameter = self.variables.core.parameters[use.parameter]
-        same = self._same_tensor(use, left, other, right)
-        rate = self._at(parameter.multiplier, use, left) * same
+        same = self.weights.same(use, left, other, right)
+        rate = self.weights.value(parameter.multiplier, use, left) * same
         own = rate.blame(parameter) if parameter.trained else NOTHING
         if isinstance(use, Load):
             self._note_vanishing(own, parameter)
@@ -214,7 +206,7 @@ class Moments:
         if u.name in self.variables.data:
             return Derived(own, "matrix product")
         inner = self.asymptotics.evaluate(inner_dimension(use, parameter)) * self.tangent(u, v, kind)
-        return Derived(self._at(parameter.variance, use, left) * same * inner + own, "matrix product")
+        return Derived(self.weights.value(parameter.variance, use, left) * same * inner + own, "matrix product")
 
     def _note_vanishing(self, own: Term, parameter: Parameter) -> None:
         """Say so if the learning rate of a parameter is too small to be felt."""
@@ -303,11 +295,6 @@ class Moments:
         assert isinstance(use, Load | MatMul) and isinstance(other, Load | MatMul) and use.parameter == other.parameter
         return use, other
 
-    def _at(self, expr: Expr, use: Load | MatMul, ref: Ref) -> Term:
-        """Return a mean, a variance or a rate of the tensor that `ref` uses."""
-        weight = self.variables.weight(use, ref)
-        return self.asymptotics.at({sp.Symbol(axis): place for axis, place in weight.items()}).evaluate(expr)
-
     def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
         span = self.variables.definitions[right.name].span
         shrunk = [factor for factor in factors if operands(factor.function) and self._shrinks(factor.gaussian.ref)]
@@ -326,10 +313,20 @@ class Moments:
                     "expectations of functions of several dependent Gaussians are not implemented yet",
                 )
             ) from error
+        except PositionInside as error:
+            raise self._refuse_position(str(error), right, span) from error
         except dual.UndefinedExpectation as error:
             raise LimitError(
                 Diagnostic("TP340", f"the moments of {self.variables.describe(right.name)} do not exist: {error}", span)
             ) from error
+
+    def _refuse_position(self, name: str, ref: Ref, span: Span) -> LimitError:
+        value = self.variables.places.values[sp.Symbol(name)]
+        what = f"{self.variables.describe(ref.name)} is a function, without a closed form, of an index"
+        if not value.free_symbols <= self.variables.places.indices.keys():
+            return refuse_rolled(what, span)
+        hint = "name what the index multiplies: g[i] = i * h[i], then tanh(g[i])"
+        return LimitError(Diagnostic("TP338", f"{what} and a vector", span, hint))
 
     def _shrinks(self, ref: Ref) -> bool:
         """Return whether a Gaussian variable tends to its mean, so that functions of it are taken there."""

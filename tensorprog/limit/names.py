@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from tensorprog.limit.equations import AxisSum, Block, Equation, Largest, LimitSystem, Recurrence, Result, Sweep, Y
+from tensorprog.limit.equations import AxisSum, Block, Equation, Largest, LimitSystem, Recurrence, Result, Y
 from tensorprog.limit.places import Places
 from tensorprog.limit.sizes import PRIME
 
@@ -38,7 +38,7 @@ def _in_block(block: Block, places: Places, sizes: dict[Any, Any]) -> Any:
         initial = tuple(_in_block(equation, places, sizes) for equation in block.initial)
         return replace(block, initial=initial, body=tuple(_in_block(inner, places, sizes) for inner in block.body))
     groups = tuple(tuple(_in_block(equation, places, sizes) for equation in group) for group in block.groups)
-    return Sweep(block.left, block.right, groups)
+    return replace(block, groups=groups)
 
 
 def _readable(expr: sp.Expr, places: Places, taken: frozenset[str] | None = None) -> sp.Expr:

@@ -21,9 +21,9 @@ from tensorprog.limit.scaling import Term
 from tensorprog.limit.sizes import PRIME
 from tensorprog.limit.sums import add_up
 from tensorprog.limit.variables import TEMPORARY, Loop, Ref, Variables, refuse_rolled
-from tensorprog.nonlin.expression import Apply, Expr, Operand
+from tensorprog.nonlin.expression import Apply, Expr, Operand, Position, walk
 
-__all__ = ["Derived", "Ledger", "Names", "Record"]
+__all__ = ["Derived", "Ledger", "Names", "PositionInside", "Record"]
 
 LINEAR_RULES = frozenset({"linear combination", "matrix product", "random vector", "second moment"})
 
@@ -59,6 +59,10 @@ class Record:
     is_named: bool = False
 
 
+class PositionInside(Exception):
+    """A function whose expectation is taken numerically depends on an index."""
+
+
 class Names:
     """The elementwise functions that occur by name in numerical expectations."""
 
@@ -66,7 +70,14 @@ class Names:
         self.functions: dict[str, Expr] = {}
 
     def __call__(self, function: Expr) -> sp.Symbol:
-        """Return the name of a function of Operand(0), the same for the same function."""
+        """Return the name of a function of Operand(0), the same for the same function.
+
+        Raises:
+            PositionInside: its value depends on an index.
+        """
+        positions = [node.axis for node in walk(function) if isinstance(node, Position)]
+        if positions:
+            raise PositionInside(positions[0])
         for name, known in self.functions.items():
             if known == function:
                 return sp.Symbol(name)
@@ -233,6 +244,11 @@ class Ledger:
                 raise _no_limit(self.variables.describe(refs[0].name), error, span) from error
             raise
         open_record = self.records.pop(label)
+        values = self.variables.places.values
+        if values:
+            derived = replace(
+                derived, term=replace(derived.term, coefficient=derived.term.coefficient.xreplace(values))
+            )
         named = open_record.is_named or not self._stays_unnamed(refs, derived)
         self._check_stationary(open_record, derived)
         self.records[label] = record = replace(open_record, derived=derived, is_named=named)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.variables import Ref
-from tensorprog.nonlin.expression import Apply, Call, Expr, Number, Operand, operands, substitute
+from tensorprog.nonlin.expression import Apply, Call, Expr, Number, Operand, Position, operands, substitute, walk
 from tensorprog.nonlin.simplify import simplify
 
 __all__ = ["ARGUMENT", "Inseparable", "Product", "Reader", "compose", "products", "repeat"]
@@ -59,7 +59,8 @@ def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
     chosen = reader.random.intersection(operands(expr))
     if not chosen:
         return (Product(reader.asymptotics.evaluate(expr, reader.values), {}),)
-    if _is_univariate(expr, chosen) and not reader.asymptotics.has_width(expr):
+    plain = not any(isinstance(node, Position) for node in walk(expr)) or not _comes_apart(expr)
+    if plain and _is_univariate(expr, chosen) and not reader.asymptotics.has_width(expr):
         (index,) = chosen
         return (Product(_one(reader), {reader.refs[index]: _in_argument(expr, index)}),)
     if isinstance(expr, Call) and expr.fn.derivative is None:
@@ -67,6 +68,10 @@ def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
     if not isinstance(expr, Apply) or expr.function not in _EXPANSIONS:
         raise Inseparable
     return _EXPANSIONS[expr.function](expr.args, reader)
+
+
+def _comes_apart(expr: Expr) -> bool:
+    return isinstance(expr, Apply) and expr.function in ("add", "sub", "neg", "mul")
 
 
 def _is_univariate(expr: Expr, chosen: frozenset[int]) -> bool:

@@ -15,7 +15,7 @@ from tensorprog.limit.linear import linear_form
 from tensorprog.limit.normal_form import ARGUMENT, Inseparable, Product, Reader, compose, products, repeat
 from tensorprog.limit.scaling import UNIT, Asymptotics, Term
 from tensorprog.limit.variables import Ref, Variables
-from tensorprog.nonlin.expression import Apply, Expr, Number, substitute
+from tensorprog.nonlin.expression import Apply, Expr, Number, Position, substitute
 from tensorprog.nonlin.simplify import simplify
 
 __all__ = ["Normalizer"]
@@ -80,7 +80,7 @@ class Normalizer:
         if ref.name in self._variables.gaussian or not isinstance(definition, Map):
             return self(ref)
         try:
-            found = products(definition.expression, self.reader(ref))
+            found = products(self._placed(definition.expression, ref), self.reader(ref))
         except Inseparable:
             return self(ref)
         is_plain = all(self._stands_alone(product) for product in found)
@@ -101,10 +101,18 @@ class Normalizer:
         definition, variables = self._variables.definitions[ref.name], self._variables
         assert isinstance(definition, Map)
         refs = variables.operands(ref)
-        positions = {sp.Symbol(axis): place for axis, place in variables.values(ref).items()}
         random = frozenset(i for i, name in enumerate(definition.operands) if variables.is_random(name))
         values = {i: self._scalar(r) for i, r in enumerate(refs) if i not in random and not self._is_data_vector(r)}
-        return Reader(refs, random, values, self._asymptotics.at(positions))
+        return Reader(refs, random, values, self._asymptotics)
+
+    def _placed(self, expr: Expr, ref: Ref) -> Expr:
+        """Return an expression with positions that stand for the indices at `ref`, which it keeps wherever it goes."""
+        values = self._variables.values(ref)
+
+        def place(node: Expr) -> Expr | None:
+            return Position(self._variables.places.stand_in(values[node.axis])) if isinstance(node, Position) else None
+
+        return substitute(expr, place) if values else expr
 
     def _is_data_vector(self, ref: Ref) -> bool:
         return self._variables.is_vector(ref.name)
@@ -119,7 +127,7 @@ class Normalizer:
             raise _refuse_gate(variables.describe(ref.name), definition.span)
         self._open.add(ref.name)
         try:
-            found = products(definition.expression, self.reader(ref))
+            found = products(self._placed(definition.expression, ref), self.reader(ref))
             return tuple(total for product in found for total in self._expand(product))
         except Inseparable as error:
             message = f"{variables.describe(ref.name)} is a function of several Gaussians that does not come apart"

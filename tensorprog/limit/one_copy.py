@@ -87,7 +87,7 @@ class OneCopy(Moments):
         use = self.variables.definitions[ref.name]
         assert isinstance(use, Load | MatMul)
         parameter = self.variables.core.parameters[use.parameter]
-        mean = self._at(parameter.mean, use, ref).blame(parameter)
+        mean = (self.weights.value(parameter.mean, use, ref) * self.weights.within(use, ref)).blame(parameter)
         if isinstance(use, Load):
             return Derived(mean, "random vector")
         (operand,) = self.variables.operands(ref)

@@ -25,6 +25,7 @@ class Places:
     def __init__(self, core: Core, sizes: Sizes) -> None:
         self.core, self.sizes = core, sizes
         self.indices: dict[sp.Symbol, tuple[str, sp.Symbol]] = {}
+        self.values: dict[sp.Symbol, sp.Expr] = {}
 
     # --- symbols ---------------------------------------------------------------------------------------------------
 
@@ -45,6 +46,18 @@ class Places:
         symbol = sp.Symbol(name, integer=True)
         self.indices[symbol] = (axis, copy)
         return symbol
+
+    def stand_in(self, value: sp.Expr) -> str:
+        """Return the name of a position that stands for an index inside an elementwise function.
+
+        `values` gives the index back by the symbol of that name.
+        """
+        for symbol, known in self.values.items():
+            if known == value:
+                return str(symbol.name)
+        name = f"position#{len(self.values)}"
+        self.values[sp.Symbol(name)] = value
+        return name
 
     # --- expressions -----------------------------------------------------------------------------------------------
 
@@ -83,14 +96,8 @@ class Places:
         """Return whether two axes have the same positions."""
         return axis == other or (self.first(axis) == self.first(other) and self.extent(axis) == self.extent(other))
 
-    def is_inside(self, place: sp.Expr, axis: str, copy: sp.Symbol | None = None) -> bool:
-        """Return whether a position is known to be in the range of an axis, at the extent of `copy`.
-
-        Without `copy` all indices in the expression belong to one copy, and that is meant.
-        """
-        known = self.indices.get(place)
-        if known is not None and self.is_same_range(known[0], axis) and copy in (None, known[1]):
-            return True
+    def bounds(self, place: sp.Expr, copy: sp.Symbol | None = None) -> tuple[sp.Expr, sp.Expr]:
+        """Return the least and the greatest value of an index expression; with no copy, all sizes are those of x."""
         low = high = place
         for symbol in place.free_symbols & self.indices.keys():
             home, owner = self.indices[symbol]
@@ -99,6 +106,17 @@ class Places:
             slope = place.coeff(symbol)
             low = low.xreplace({symbol: first if slope > 0 else last})
             high = high.xreplace({symbol: last if slope > 0 else first})
+        return sp.expand(low), sp.expand(high)
+
+    def is_inside(self, place: sp.Expr, axis: str, copy: sp.Symbol | None = None) -> bool:
+        """Return whether a position is known to be in the range of an axis, at the extent of `copy`.
+
+        Without `copy` all indices in the expression belong to one copy, and that is meant.
+        """
+        known = self.indices.get(place)
+        if known is not None and self.is_same_range(known[0], axis) and copy in (None, known[1]):
+            return True
+        low, high = self.bounds(place, copy)
         first = self.first(axis)
         last = first + self.extent(axis, copy or X) - 1
         return _is_natural(sp.expand(low - first)) and _is_natural(sp.expand(last - high))

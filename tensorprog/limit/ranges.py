@@ -47,23 +47,17 @@ def sweep_ends(system: LimitSystem, sweep: Sweep, right: sp.Symbol) -> list[tupl
 
 
 def right_sizes(system: LimitSystem, axes: Iterable[str]) -> list[str]:
-    """Return the sizes in the ranges of some axes that may be others for x', by their names for x."""
-    found = {name for axis in axes for end in ends(system.axes[axis]) for name in symbols(end)}
-    return [name for name in _left_names(system) if name in found]
-
-
-def _left_names(system: LimitSystem) -> list[str]:
-    """Return the names that the data of x' bind anew."""
-    written = "".join(str(size.name) for size in system.right_sizes)
-    names = dict.fromkeys(name for size in system.right_sizes.values() for name in symbols(size))
-    return [name for name in names if f"{name}{PRIME}" in written]
+    """Return the sizes in the ranges of some axes that the data bind, and may bind otherwise for x'."""
+    known = {str(symbol.name) for symbol in system.constants} | {"pi"}
+    found = (name for axis in axes for end in ends(system.axes[axis]) for name in symbols(end))
+    return [name for name in dict.fromkeys(found) if name not in known]
 
 
 def _of_copy(system: LimitSystem, end: Expr, copy: sp.Symbol) -> Expr:
     """Return an end of a range in the sizes of one copy of the data: T′ for T in the second."""
     if copy != Y:
         return end
-    renamed = {name: Symbol(name + PRIME) for name in symbols(end) if name in _left_names(system)}
+    renamed = {name: Symbol(name + PRIME) for name in right_sizes(system, system.axes)}
     return substitute(end, lambda node: renamed.get(node.name) if isinstance(node, Symbol) else None)
 
 

@@ -1,8 +1,8 @@
 """Equations that read each other along the axes of a `scan`, as one sweep over the steps of both copies.
 
-At (t, t′) an equation reads values at (t − 1, t′), (t, t′ − 1), (t − 1, t′ − 1) or (t, t′), of one copy also the laws
-at (t, t) and (t′, t′). What reads which at one step max(t, t′) orders the equations; those that read each other there
-only step back in one index, and stay together in a group.
+A moment of v at step t and w at step t′ needs moments of what v and w are made of: variables that the body defines
+before them, or that were made at an earlier step. With the variables of the body ranked in program order, the equations
+can therefore be computed by what their later variable is, at every step and rank in turn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.utilities.iterables import strongly_connected_components
 
-from tensorprog.limit.equations import Equation, Sweep
+from tensorprog.errors import Diagnostic, LimitError
+from tensorprog.limit.equations import Equation, Ranks, Sweep
 from tensorprog.limit.naming import Ledger
 
 __all__ = ["find_cycles", "make_sweep"]
@@ -23,68 +24,78 @@ Graph = Mapping[str, Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """The steps of both sides of an equation, None where a side is not made in a scan; and which arguments they are."""
+class _Side:
+    """A side of a quantity that is made in a scan: the index of its step, which argument that is, and its variable."""
 
-    left: sp.Symbol | None
-    right: sp.Symbol | None
-    places: tuple[int, ...]
+    index: sp.Symbol
+    argument: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The sides of a quantity; None where one is not made in a scan."""
+
+    left: _Side | None
+    right: _Side | None
+
+    @property
+    def made(self) -> tuple[_Side, ...]:
+        """The sides that are made in a scan."""
+        return tuple(side for side in (self.left, self.right) if side is not None)
 
 
 def find_cycles(reads: Graph) -> dict[str, str]:
     """Return for every equation the first of those that read each other with it, itself if there is none."""
-    return {label: group[0] for group in _components(reads) for label in group}
-
-
-def _components(reads: Graph) -> list[list[str]]:
-    """Return the strongly connected components, those that are read before those that read them, in program order."""
     place = {label: number for number, label in enumerate(reads)}
     edges = [(label, other) for label, others in reads.items() for other in others if other in place]
     found = strongly_connected_components((list(reads), edges))
-    return [sorted(group, key=place.__getitem__) for group in found]
+    return {label: min(group, key=place.__getitem__) for group in found for label in group}
 
 
 def make_sweep(equations: list[Equation], ledger: Ledger) -> Equation | Sweep:
-    """Return equations that read each other as a sweep, a single one that does not read itself as it stands."""
-    names = {equation.name: equation for equation in equations}
-    if len(equations) == 1 and not any(str(read.func) in names for read in _applied(equations[0])):
+    """Return equations that read each other as a sweep, a single one that does not read itself as it stands.
+
+    Raises:
+        LimitError: one looks ahead along a scan.
+    """
+    sides = {equation.name: _sides(equation, ledger) for equation in equations}
+    if len(equations) == 1 and not any(str(read.func) in sides for read in _applied(equations[0])):
         return equations[0]
-    steps = {name: _steps(equation, ledger) for name, equation in names.items()}
-    same = {name: _same_steps(equation, steps) for name, equation in names.items()}
-    groups = tuple(tuple(names[name] for name in _in_order(group, names, steps)) for group in _components(same))
-    left = next((found.left for found in steps.values() if found.left is not None), None)
-    right = next((found.right for found in steps.values() if found.right is not None), None)
-    return Sweep(left, right, groups)
+    for equation in equations:
+        _refuse_looking_ahead(equation, sides)
+    positions = sorted({side.position for found in sides.values() for side in found.made})
+    groups: dict[Ranks, list[Equation]] = {}
+    for equation in equations:
+        found = sides[equation.name]
+        left, right = (None if s is None else positions.index(s.position) for s in (found.left, found.right))
+        groups.setdefault(Ranks(left, right), []).append(equation)
+    ranks = sorted(groups, key=Ranks.order)
+    left, right = (
+        next((side.index for found in sides.values() if (side := getattr(found, name)) is not None), None)
+        for name in ("left", "right")
+    )
+    return Sweep(left, right, tuple(tuple(groups[rank]) for rank in ranks), tuple(ranks))
 
 
 def _applied(equation: Equation) -> list[AppliedUndef]:
     return [node for node in sp.preorder_traversal(equation.rhs) if isinstance(node, AppliedUndef)]
 
 
-def _steps(equation: Equation, ledger: Ledger) -> _Steps:
-    refs, scans = ledger.records[equation.name].refs, ledger.variables.scans
+def _sides(equation: Equation, ledger: Ledger) -> _Sides:
+    refs, variables = ledger.records[equation.name].refs, ledger.variables
     starts = (0, len(refs[0].index))
-    found = [ref.index[0] if ref.name in scans else None for ref in refs]
-    places = tuple(start for start, step in zip(starts, found, strict=False) if step is not None)
-    return _Steps(found[0], found[1] if len(found) > 1 else None, places)
+    found = [
+        _Side(ref.index[0], start, variables.position[ref.name]) if ref.name in variables.scans else None
+        for ref, start in zip(refs, starts, strict=False)
+    ]
+    return _Sides(found[0], found[1] if len(found) > 1 else None)
 
 
-def _same_steps(equation: Equation, steps: Mapping[str, _Steps]) -> set[str]:
-    """Return what is read of the other equations at the same max(t, t′)."""
-    return {str(read.func) for read in _applied(equation) if str(read.func) in steps and min(_back(read, steps)) == 0}
-
-
-def _in_order(group: list[str], names: Mapping[str, Equation], steps: Mapping[str, _Steps]) -> list[str]:
-    """Return the equations of a group in an order in which those read at the same steps come first."""
-    reads = {
-        name: {
-            str(read.func) for read in _applied(names[name]) if str(read.func) in group and max(_back(read, steps)) == 0
-        }
-        for name in group
-    }
-    return [name for part in _components(reads) for name in part]
-
-
-def _back(read: AppliedUndef, steps: Mapping[str, _Steps]) -> list[int]:
-    """Return by how many steps a read looks back, for each of its step arguments."""
-    return [max(0, -int(read.args[place].as_coeff_Add()[0])) for place in steps[str(read.func)].places]
+def _refuse_looking_ahead(equation: Equation, sides: Mapping[str, _Sides]) -> None:
+    for read in _applied(equation):
+        for side in sides[str(read.func)].made if str(read.func) in sides else ():
+            offset, step = read.args[side.argument].as_coeff_Add()
+            if not (step.is_Symbol and offset <= 0):
+                message = f"recurrences that share a matrix read each other at other steps than their own: {read}"
+                raise LimitError(Diagnostic("TP310", message, equation.span, "give them matrices of their own"))

@@ -86,13 +86,13 @@ class Variables(Facts):
         gather = self.definitions[ref.name]
         assert isinstance(gather, Gather)
         found = tuple(self.places.place(index, values) for index in gather.indices)
-        if gather.source in self.loops:
-            inside = self.loops.get(ref.name) is self.loops[gather.source]
-            return Ref(gather.source, ref.at if inside else found[0], found if inside else found[1:])
         if gather.source in self.carries:
             source = self.carries[gather.source].source
             assert ref.at is not None
             return Ref(source, ref.at - 1, found)
+        if gather.source in self.loops:
+            inside = self.loops.get(ref.name) is self.loops[gather.source]
+            return Ref(gather.source, ref.at if inside else found[0], found if inside else found[1:])
         if ref.name in self.scans and self.scans.get(gather.source) is self.scans[ref.name]:
             return Ref(gather.source, None, (values[self.scans[ref.name].axis], *found))
         return Ref(gather.source, None, found)

@@ -1,0 +1,97 @@
+"""Sums in two parts: a map that adds a variable as it stands to a nonlinear term gets a variable for that term.
+
+A leaky recurrence s[t] = a · s[t − 1] + φ(g[t]) is linear in its state though not in g: with e = φ(g) in a variable of
+its own, s is a linear combination of s and e, and its moments are bilinear. The program computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from tensorprog.core.ir import Core, Instruction, Map, Scan, Type
+from tensorprog.limit.affine import affine_form
+from tensorprog.limit.facts import name_part
+from tensorprog.limit.variables import Variables
+from tensorprog.nonlin.expression import Apply, Expr, Operand, operands, substitute
+
+__all__ = ["split_sums"]
+
+
+@dataclass
+class _Pass:
+    """What the pass knows and what it has made."""
+
+    variables: Variables
+    types: dict[str, Type] = field(default_factory=dict)
+
+
+def split_sums(core: Core) -> Core:
+    """Return an equivalent program in which such maps are linear combinations."""
+    state = _Pass(Variables(core))
+    body = tuple(_rewrite_block(core.body, state))
+    return replace(core, body=body, types={**core.types, **state.types}) if state.types else core
+
+
+def _rewrite_block(body: tuple[Instruction, ...], state: _Pass) -> Iterator[Instruction]:
+    for instruction in body:
+        if isinstance(instruction, Scan):
+            yield replace(instruction, body=tuple(_rewrite_block(instruction.body, state)))
+        elif isinstance(instruction, Map) and _is_mixed(instruction, state.variables):
+            yield from _split(instruction, state)
+        else:
+            yield instruction
+
+
+def _is_mixed(instruction: Map, variables: Variables) -> bool:
+    """Return whether a map is not affine, yet a sum with a linear term in a variable that is not Gaussian."""
+    if not variables.is_random(instruction.target) or variables.affine(instruction.target) is not None:
+        return False
+    terms = list(_terms(instruction.expression))
+    return len(terms) > 1 and any(_is_linear(term, instruction, variables) for term in terms)
+
+
+def _is_linear(term: Expr, instruction: Map, variables: Variables) -> bool:
+    read = {instruction.operands[index] for index in operands(term)}
+    known = {name for name in read if variables.is_random(name)}
+    return bool(known - variables.gaussian) and _is_affine(term, instruction, variables)
+
+
+def _is_affine(term: Expr, instruction: Map, variables: Variables) -> bool:
+    random = [index for index, name in enumerate(instruction.operands) if variables.is_random(name)]
+    return affine_form(term, frozenset(random)) is not None
+
+
+def _terms(expr: Expr) -> Iterator[Expr]:
+    """Yield the terms of a sum, without their signs."""
+    if isinstance(expr, Apply) and expr.function in ("add", "sub"):
+        for arg in expr.args:
+            yield from _terms(arg)
+    elif isinstance(expr, Apply) and expr.function == "neg":
+        yield from _terms(expr.args[0])
+    else:
+        yield expr
+
+
+def _split(instruction: Map, state: _Pass) -> Iterator[Instruction]:
+    """Yield a map for every nonlinear term, and the sum of them and of the rest."""
+    names: dict[Expr, str] = {}
+    for term in dict.fromkeys(_terms(instruction.expression)):
+        if not _is_affine(term, instruction, state.variables):
+            names[term] = _fresh(instruction.target, state)
+            yield replace(instruction, target=names[term], expression=term)
+    places = {term: Operand(len(instruction.operands) + number) for number, term in enumerate(names)}
+    expression = _replaced(instruction.expression, places)
+    yield replace(instruction, expression=expression, operands=(*instruction.operands, *names.values()))
+
+
+def _replaced(expr: Expr, places: Mapping[Expr, Operand]) -> Expr:
+    return substitute(expr, places.get)
+
+
+def _fresh(target: str, state: _Pass) -> str:
+    """Return the name of an unnamed part of a variable, with the type of the variable."""
+    known = {**state.variables.core.types, **state.types}
+    name = name_part(target, known)
+    state.types[name] = known[target]
+    return name
