@@ -20,7 +20,7 @@ from tensorprog.dual.quadrature import hermite_factors, pair_quadrature, point_q
 from tensorprog.kernel.ir import Expectation
 from tensorprog.nonlin.expression import Expr
 
-__all__ = ["DEGREES", "TOLERANCE", "Factors", "Numerics"]
+__all__ = ["DEGREES", "TOLERANCE", "Factors", "Laws", "Numerics"]
 
 Array = npt.NDArray[np.float64]
 
@@ -33,6 +33,9 @@ DEGREES = (8, 16, 32, 64, 128, 192)
 _CHUNK = 4096
 """How many pairs are integrated at once."""
 
+_REMEMBERED = 1 << 19
+"""How many laws are remembered with their Hermite coefficients, 1.6 KB each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Factors:
@@ -41,6 +44,27 @@ class Factors:
     coefficients: Array
     norms: Array
     tails: Mapping[int, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Laws:
+    """Means and variances of normal laws, (laws,), and for every entry the number of its law."""
+
+    mean: Array
+    variance: Array
+    numbers: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Expectations that are wanted: the factors a[i], b[j] at the correlation rho, and the norm √(E φ² · E ψ²)."""
+
+    a: Factors
+    b: Factors
+    i: npt.NDArray[np.int64]
+    j: npt.NDArray[np.int64]
+    rho: Array
+    scale: Array
 
 
 class Numerics:
@@ -53,6 +77,7 @@ class Numerics:
         self.functions, self.parameters = functions, parameters
         self.errors: dict[str, float] = {}
         self._factors: dict[tuple[str, bytes, bytes], Factors] = {}
+        self._laws = 0
         self._lock = threading.Lock()
 
     def expectation(self, name: str, node: Expectation, args: Sequence[Any]) -> Array:
@@ -108,23 +133,62 @@ class Numerics:
         rho, scale = _correlation(c, q1, q2), np.sqrt(np.outer(a.norms, b.norms))
         value, error = np.full(rho.shape, np.nan), np.zeros(rho.shape)
         i, j = np.nonzero(np.isfinite(rho) & np.isfinite(scale))
-        for degree in DEGREES:
-            bound = np.abs(rho[i, j]) ** degree * np.sqrt(a.tails[degree][i] * b.tails[degree][j])
-            small = bound <= TOLERANCE * scale[i, j]
-            row, column = i[small], j[small]
-            value[row, column] = _series(a, b, row, column, rho[row, column], degree)
-            error[row, column] = bound[small]
-            i, j = i[~small], j[~small]
+        entries = _Entries(a, b, i, j, rho[i, j], scale[i, j])
+        value[i, j], error[i, j], missed = _sum_series(entries)
+        i, j = i[missed], j[missed]
         pair = (m1[i], m2[j], q1[i], q2[j], c[i, j])
         value[i, j], error[i, j] = self._integrate(self.functions[names[0]], self.functions[names[1]], pair)
+        return value, error, scale
+
+    def entries(self, name: str, node: Expectation, left: Laws, right: Laws, c: Array) -> Array:
+        """Return the expectation `node` of two variables with covariances `c`, an array of any shape."""
+        phi, psi = (self.functions[function] for function in node.functions)
+        shape = np.broadcast_shapes(left.numbers.shape, right.numbers.shape, c.shape)
+        i, j = (np.broadcast_to(laws.numbers, shape).ravel() for laws in (left, right))
+        c = np.broadcast_to(c, shape).ravel()
+        if len(left.mean) > c.size or len(right.mean) > c.size:
+            laws = [left.mean[i], right.mean[j], left.variance[i], right.variance[j], c]
+            value, error, scale = self._pairs(phi, psi, laws)
+        else:
+            value, error, scale = self._entries(node.functions, left, right, i, j, c)
+        self._note(name, error, scale)
+        return value.reshape(shape)
+
+    def _entries(
+        self, names: tuple[str, ...], left: Laws, right: Laws, i: Any, j: Any, c: Array
+    ) -> tuple[Array, Array, Array]:
+        a, b = self.factors(names[0], left.mean, left.variance), self.factors(names[1], right.mean, right.variance)
+        q1, q2 = left.variance[i], right.variance[j]
+        deviation = np.sqrt(q1) * np.sqrt(q2)
+        with np.errstate(all="ignore"):
+            rho = np.where(deviation == 0, 0.0, np.clip(c / deviation, -1.0, 1.0))
+        scale = np.sqrt(a.norms[i] * b.norms[j])
+        value, error = np.full(c.shape, np.nan), np.zeros(c.shape)
+        (finite,) = np.nonzero(np.isfinite(rho) & np.isfinite(scale))
+        entries = _Entries(a, b, i[finite], j[finite], rho[finite], scale[finite])
+        value[finite], error[finite], missed = _sum_series(entries)
+        rest = finite[missed]
+        pair = (left.mean[i[rest]], right.mean[j[rest]], q1[rest], q2[rest], c[rest])
+        value[rest], error[rest] = self._integrate(self.functions[names[0]], self.functions[names[1]], pair)
         return value, error, scale
 
     def factors(self, name: str, m: Array, q: Array) -> Factors:
         """Return the Hermite factors of a function under the laws N(m, q)."""
         key = name, m.tobytes(), q.tobytes()
-        if key not in self._factors:
-            self._factors[key] = _find_factors(self.functions[name], m, q, self.parameters)
-        return self._factors[key]
+        found = self._factors.get(key)
+        if found is None:
+            found = _find_factors(self.functions[name], m, q, self.parameters)
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: tuple[str, bytes, bytes], factors: Factors) -> None:
+        """Remember factors, and forget the oldest ones where there are too many."""
+        with self._lock:
+            self._factors[key] = factors
+            self._laws += len(factors.norms)
+            while self._laws > _REMEMBERED and len(self._factors) > 1:
+                oldest = next(iter(self._factors))
+                self._laws -= len(self._factors.pop(oldest).norms)
 
 
 def _is_outer(laws: list[Array]) -> bool:
@@ -165,6 +229,21 @@ def _norms(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) 
         return norms, np.zeros_like(norms)
 
     return _over_finite((m, q), integrate)[0]
+
+
+def _sum_series(entries: _Entries) -> tuple[Array, Array, npt.NDArray[np.int64]]:
+    """Return values and bounds of their errors, and the numbers of the entries that no degree is exact enough for."""
+    a, b, i, j = entries.a, entries.b, entries.i, entries.j
+    value, error = np.full(len(i), np.nan), np.zeros(len(i))
+    left = np.arange(len(i))
+    for degree in DEGREES:
+        bound = np.abs(entries.rho[left]) ** degree * np.sqrt(a.tails[degree][i[left]] * b.tails[degree][j[left]])
+        small = bound <= TOLERANCE * entries.scale[left]
+        done = left[small]
+        value[done] = _series(a, b, i[done], j[done], entries.rho[done], degree)
+        error[done] = bound[small]
+        left = left[~small]
+    return value, error, left
 
 
 def _series(a: Factors, b: Factors, i: Any, j: Any, rho: Array, degree: int) -> Array:

@@ -1,40 +1,26 @@
-"""The meaning of the kernel IR, in plain numpy: the sample program over N samples, the pair program over a block.
+"""Running the kernel IR in plain numpy: the sample program over N samples, the pair program over a block.
 
 Slow and obvious. Values of the sample program are arrays (N,); in the pair program what belongs to the left sample is
-(N1, 1), to the right (1, N2), and to the pair (N1, N2), so numpy's broadcasting is the whole story. An indexed
-quantity is one array per value of its indices.
+(N1, 1), to the right (1, N2), and to the pair (N1, N2), so numpy's broadcasting is the whole story. Arrays over axes
+have the entries of their domain as a further dimension. An indexed quantity is one value per value of its indices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import reduce, singledispatch
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
-from tensorprog.dual.numeric import SPECIALS
+from tensorprog.kernel.arrays import value_of
 from tensorprog.kernel.expectation import Numerics
-from tensorprog.kernel.ir import (
-    Const,
-    Copy,
-    Expectation,
-    KernelIR,
-    Let,
-    Op,
-    Parameter,
-    Position,
-    Ref,
-    Result,
-    Scalar,
-    Statement,
-    ranges,
-    reads,
-)
+from tensorprog.kernel.grid import Space
+from tensorprog.kernel.ir import Contract, Copy, KernelIR, Let, Loop, Result, Scalar, Statement, Sweep, ranges, reads
+from tensorprog.kernel.scope import NUMPY, Key, Observer, Scope, evaluate
 from tensorprog.kernel.storage import find_histories
+from tensorprog.kernel.sweep import run_sweep
 
 __all__ = [
     "NUMPY",
@@ -46,56 +32,15 @@ __all__ = [
     "interpret_pair",
     "interpret_sample",
     "needed",
+    "value_of",
 ]
 
 Array = npt.NDArray[np.float64]
-Key = tuple[str, tuple[int, ...]]
-Observer = Callable[[str, tuple[int, ...], Any], None]
-"""Told of every definition: its name, the values of its indices, and its value."""
-
-
-def _add(*terms: Any) -> Any:
-    return reduce(np.add, terms)
-
-
-def _multiply(*factors: Any) -> Any:
-    return reduce(np.multiply, factors)
-
-
-NUMPY: Mapping[str, Callable[..., Any]] = {
-    "add": _add,
-    "mul": _multiply,
-    "sub": np.subtract,
-    "div": np.divide,
-    "neg": np.negative,
-    "pow": np.power,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "log": np.log,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
-    "atan2": np.arctan2,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "erf": special.erf,
-    "erfc": special.erfc,
-    "abs": np.abs,
-    "sign": np.sign,
-    "max": lambda *args: reduce(np.maximum, args),
-    "min": lambda *args: reduce(np.minimum, args),
-    **{function.__name__: value for function, value in SPECIALS.items()},
-}
-"""What every operator means."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What the sample program computed: an array (count,) for every quantity and every value of its indices."""
+    """What the sample program computed, by quantity and values of its indices: arrays (count,) or (count, entries)."""
 
     count: int
     values: Mapping[Key, Array]
@@ -106,83 +51,39 @@ class Samples:
         return Samples(stop - start, {key: value[rows] for key, value in self.values.items() if key[0] in names})
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Everything that an expression may read."""
-
-    values: Mapping[Copy, dict[Key, Any]]
-    parameters: Mapping[str, float]
-    numerics: Numerics
-    shape: tuple[int, ...]
-    observer: Observer | None = None
-    forgotten: frozenset[str] = frozenset()
-    positions: dict[str, int] = field(default_factory=dict)
-
-    def define(self, let: Let) -> None:
-        """Compute one definition and keep it."""
-        key = let.name, tuple(index.at(self.positions) for index in let.indices)
-        if isinstance(let.value, Expectation):
-            value = self.numerics.expectation(let.name, let.value, [evaluate(arg, self) for arg in let.value.args])
-        else:
-            value = evaluate(let.value, self)
-        self.values[Copy.OWN][key] = value
-        if self.observer is not None:
-            self.observer(*key, value)
-
-    def forget(self, statements: tuple[Statement, ...], position: int) -> None:
-        """Drop the values at one position of a loop that nothing reads any more."""
-        for let in statements:
-            if isinstance(let, Let) and let.name in self.forgotten:
-                self.values[Copy.OWN].pop((let.name, (position,)), None)
-
-
-@singledispatch
-def evaluate(scalar: Scalar, scope: Scope) -> Any:
-    """Return the value of a scalar expression."""
-    raise NotImplementedError(f"{type(scalar).__name__} has no meaning")
-
-
-@evaluate.register
-def _(scalar: Const, scope: Scope) -> Any:
-    return np.float64(scalar.value)
-
-
-@evaluate.register
-def _(scalar: Parameter, scope: Scope) -> Any:
-    return np.float64(scope.parameters[scalar.name])
-
-
-@evaluate.register
-def _(scalar: Position, scope: Scope) -> Any:
-    return np.float64(scope.positions[scalar.index])
-
-
-@evaluate.register
-def _(scalar: Ref, scope: Scope) -> Any:
-    return scope.values[scalar.copy][scalar.name, tuple(index.at(scope.positions) for index in scalar.indices)]
-
-
-@evaluate.register
-def _(scalar: Op, scope: Scope) -> Any:
-    return NUMPY[scalar.operator](*(evaluate(arg, scope) for arg in scalar.args))
-
-
 def _run(statements: tuple[Statement, ...], scope: Scope) -> None:
     for statement in statements:
-        if isinstance(statement, Let):
-            scope.define(statement)
-            continue
-        for let in statement.initial:
-            scope.define(let)
-        for position in range(statement.first, statement.last + 1):
-            scope.positions[statement.index] = position
-            _run(statement.body, scope)
-            scope.forget(statement.body, position - 1)
-        scope.positions.pop(statement.index, None)
+        match statement:
+            case Let() | Contract():
+                scope.define(statement)
+            case Sweep():
+                run_sweep(statement, scope)
+            case Loop():
+                _run_loop(statement, scope)
+
+
+def _run_loop(loop: Loop, scope: Scope) -> None:
+    for definition in loop.initial:
+        scope.define(definition)
+    for position in range(loop.first, loop.last + 1):
+        scope.positions[loop.index] = position
+        _run(loop.body, scope)
+        scope.forget(loop.body, position - 1)
+    scope.positions.pop(loop.index, None)
 
 
 def _filled(value: Any, shape: tuple[int, ...]) -> Array:
     return np.array(np.broadcast_to(value, shape), dtype=np.float64)
+
+
+def _result(scalar: Scalar, result: Result, scope: Scope) -> Array:
+    """Return a result, (…,) or for an output over axes (…, *axes)."""
+    if not result.axes:
+        return _filled(evaluate(scalar, scope), scope.shape)
+    assert scope.space is not None
+    grid = scope.space.full(result.axes)
+    extents = tuple(scope.space.extents.of(index)[1] for index in result.axes)
+    return _filled(evaluate(scalar, scope.on(grid)), (*scope.shape, grid.count)).reshape(*scope.shape, *extents)
 
 
 def interpret_sample(
@@ -192,29 +93,38 @@ def interpret_sample(
     parameters: Mapping[str, float],
     numerics: Numerics,
     observer: Observer | None = None,
+    space: Space | None = None,
 ) -> Samples:
     """Run the sample program.
 
     Args:
         ir: the program.
-        inputs: the diagonals ⟨u(x), u(x)⟩ of its grams and the values of its data, arrays (N,), by name.
+        inputs: the diagonals ⟨u(x), u(x)⟩ of its grams and the values of its data, (N,) or (N, entries), by name.
         count: the number of samples N.
         parameters: the values of its constants and sizes, by name.
         numerics: computes its numerical expectations.
         observer: is told of every definition.
+        space: where its arrays live, if it has any.
     """
     own: dict[Key, Any] = {(name, ()): value for name, value in inputs.items()}
-    scope = Scope({Copy.OWN: own}, parameters, numerics, (count,), observer)
+    scope = Scope({Copy.OWN: own}, parameters, numerics, (count,), observer, space=space)
     with np.errstate(all="ignore"):
         _run(ir.sample, scope)
-    return Samples(count, {key: _filled(value, (count,)) for key, value in own.items()})
+    return Samples(count, {key: _filled(value, (count, *_tail(key, space))) for key, value in own.items()})
 
 
-def interpret_diagonal(ir: KernelIR, result: Result, samples: Samples, parameters: Mapping[str, float]) -> Array:
-    """Return the diagonal (N,) of one result, from the sample program alone."""
-    scope = Scope({Copy.OWN: dict(samples.values)}, parameters, Numerics(ir.functions, parameters), (samples.count,))
+def _tail(key: Key, space: Space | None) -> tuple[int, ...]:
+    return () if space is None or not space.domain(key[0]).axes else (space.domain(key[0]).count,)
+
+
+def interpret_diagonal(
+    ir: KernelIR, result: Result, samples: Samples, parameters: Mapping[str, float], space: Space | None = None
+) -> Array:
+    """Return the diagonal of one result, (N,) or (N, *axes), from the sample program alone."""
+    own = {Copy.OWN: dict(samples.values)}
+    scope = Scope(own, parameters, Numerics(ir.functions, parameters), (samples.count,), space=space)
     with np.errstate(all="ignore"):
-        return _filled(evaluate(result.diagonal, scope), (samples.count,))
+        return _result(result.diagonal, result, scope)
 
 
 def interpret_pair(
@@ -225,17 +135,19 @@ def interpret_pair(
     parameters: Mapping[str, float],
     numerics: Numerics,
     observer: Observer | None = None,
+    space: Space | None = None,
 ) -> Array:
-    """Run the pair program on a block and return its results, an array (results, N1, N2).
+    """Run the pair program on a block and return its results, an array (results, N1, N2) or (results, N1, N2, *axes).
 
     Args:
         ir: the program.
-        grams: the inner products ⟨u(x), u(x′)⟩ of the block, arrays (N1, N2), by name.
+        grams: the inner products ⟨u(x), u(x′)⟩ of the block, arrays (N1, N2) or (N1, N2, entries), by name.
         left: what the sample program computed for the N1 samples x.
         right: the same for the N2 samples x′.
         parameters: the values of its constants and sizes, by name.
         numerics: computes its numerical expectations.
         observer: is told of every definition.
+        space: where its arrays live, if it has any.
     """
     shape = (left.count, right.count)
     values: dict[Copy, dict[Key, Any]] = {
@@ -244,10 +156,10 @@ def interpret_pair(
         Copy.RIGHT: {key: value[None, :] for key, value in right.values.items()},
     }
     forgotten = frozenset(ranges(ir.pair)) - find_histories(ir.pair, (result.pair for result in ir.results))
-    scope = Scope(values, parameters, numerics, shape, observer, forgotten)
+    scope = Scope(values, parameters, numerics, shape, observer, forgotten, space=space)
     with np.errstate(all="ignore"):
         _run(ir.pair, scope)
-        return np.stack([_filled(evaluate(result.pair, scope), shape) for result in ir.results])
+        return np.stack([_result(result.pair, result, scope) for result in ir.results])
 
 
 def needed(ir: KernelIR, copy: Copy) -> frozenset[str]:

@@ -1,8 +1,16 @@
 """The kernel IR: a scalar let-language, one program per sample and one per pair of samples.
 
-    KernelIR  ::= constants, sizes, grams, data, functions, sample: Statement*, pair: Statement*, Result*
-    Statement ::= Let(name[indices] = Scalar) | Loop(index = first … last, initial: Let*, body: Statement*)
+    KernelIR  ::= constants, sizes, axes, grams, data, functions, sample: Statement*, pair: Statement*, Result*
+    Statement ::= Let(name[indices, axes] = Scalar) | Contract(name[indices, axes] = Σ Contraction)
+                | Loop(index = first … last, initial: (Let | Contract)*, body: Statement*)
+                | Sweep(left, right, groups: (Let | Contract)**)
     Scalar    ::= Const | Parameter | Position | Ref | Op(operator, args) | Expectation(kind, functions, args)
+                | Softmax(arg, symbol) | Largest(arg, bound) | Delta(place, place) | Within(place, axis)
+
+A quantity over axes is an array with one entry for every position: `axes` of its definition names an index for each of
+its dimensions. A `Let` is pointwise: its references stand at plain positions, an index of the definition for each of
+their dimensions, over an axis of the same range. Everything else that axes bring is a `Contract`: shifted, strided,
+padded and wrapped reads, and sums over indices.
 
 A statement defines a quantity once for every value of the indices of the loops around it; `initial` defines quantities
 of the body at first − 1. The sample program sees one sample: what it reads is its own. The pair program sees two: it
@@ -12,31 +20,47 @@ reads its own quantities, and those of the sample program for the left sample x 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
+from tensorprog.limit.equations import Ranks
 from tensorprog.nonlin.expression import Expr
 
 __all__ = [
+    "AxisIndex",
+    "AxisRange",
     "Const",
+    "Contract",
+    "Contraction",
     "Copy",
+    "Definition",
+    "Delta",
     "Expectation",
     "Index",
     "KernelIR",
+    "Largest",
     "Let",
     "Loop",
     "Note",
     "Op",
     "Parameter",
+    "Place",
     "Position",
     "Ref",
     "Result",
     "Scalar",
+    "Softmax",
     "Statement",
+    "Sweep",
+    "Within",
     "children",
+    "definitions",
     "expectations",
+    "expressions",
     "lets",
+    "map_references",
     "ranges",
     "reads",
     "references",
@@ -65,6 +89,44 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class AxisRange:
+    """The positions start … start + extent − 1 of an axis; reads over a circular one wrap round."""
+
+    start: Expr
+    extent: Expr
+    circular: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AxisIndex:
+    """An index: its symbol, the axis that it runs over, and whose extent that axis has (OWN in the sample program)."""
+
+    symbol: str
+    axis: str
+    copy: Copy
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position on an axis: constant + Σ coefficient · (the value of an index, or of a size, by name)."""
+
+    constant: int
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def at(self, values: Mapping[str, Any]) -> Any:
+        """Return the position for given values of indices and sizes: integers, or arrays of them."""
+        return self.constant + sum(coefficient * values[name] for name, coefficient in self.terms)
+
+    @property
+    def plain(self) -> str | None:
+        """The name that this place is, if it is an index as it stands."""
+        match self:
+            case Place(0, ((name, 1),)):
+                return name
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar:
     """The base of scalar expressions."""
 
@@ -85,18 +147,22 @@ class Parameter(Scalar):
 
 @dataclass(frozen=True, slots=True)
 class Position(Scalar):
-    """The value of the index of a loop around."""
+    """The value of the index of a loop around, or of an index over an axis."""
 
     index: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ref(Scalar):
-    """A quantity: of this program, or of the sample program for the left or the right sample."""
+    """A quantity: of this program, or of the sample program for the left or the right sample.
+
+    `places` has one entry per dimension of an array. Out of range an array is zero.
+    """
 
     name: str
     indices: tuple[Index, ...] = ()
     copy: Copy = Copy.OWN
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +183,39 @@ class Expectation(Scalar):
 
 
 @dataclass(frozen=True, slots=True)
+class Softmax(Scalar):
+    """exp(arg) / Σ_symbol exp(arg), a function of symbol; only in the sample program, the whole value of a `Let`."""
+
+    arg: Scalar
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Largest(Scalar):
+    """The largest value of arg over the bound indices; only in the sample program, the whole value of a `Let`."""
+
+    arg: Scalar
+    bound: tuple[AxisIndex, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta(Scalar):
+    """1 where two places are equal, else 0."""
+
+    left: Place
+    right: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Within(Scalar):
+    """1 where a place is in the range of an axis (at the extent of `copy`), else 0."""
+
+    place: Place
+    axis: str
+    copy: Copy
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Where a definition comes from: the sides of its equation, the rule it follows, the source line."""
 
@@ -133,12 +232,35 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Let:
-    """name[indices] = value."""
+    """name[indices, axes] = value."""
 
     name: str
     indices: tuple[Index, ...]
     value: Scalar
     note: Note | None = None
+    axes: tuple[AxisIndex, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Σ_bound Π factors; references may stand at any places, and are zero out of range (circular axes wrap)."""
+
+    factors: tuple[Scalar, ...]
+    bound: tuple[AxisIndex, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """name[indices, axes] = Σ terms."""
+
+    name: str
+    indices: tuple[Index, ...]
+    terms: tuple[Contraction, ...]
+    note: Note | None = None
+    axes: tuple[AxisIndex, ...] = ()
+
+
+Definition = Let | Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +270,40 @@ class Loop:
     index: str
     first: int
     last: int
-    initial: tuple[Let, ...]
+    initial: tuple[Definition, ...]
     body: tuple[Statement, ...]
 
 
-Statement = Let | Loop
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A recurrence along axes: the definitions at all steps of `left` and of `right`, which may read earlier steps.
+
+    In the pair program the steps (t, t′) are taken in lexicographic order, at each all definitions of all groups. The
+    order in the sample program follows the `ranks` of the groups, as `limit.equations.Sweep` says. Steps that no domain
+    holds are left out. The indices are dimensions of what is defined, the first.
+    """
+
+    left: AxisIndex | None
+    right: AxisIndex | None
+    groups: tuple[tuple[Definition, ...], ...]
+    ranks: tuple[Ranks, ...]
+
+
+Statement = Let | Contract | Loop | Sweep
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One kernel of one output: `diagonal` reads the sample program, `pair` the pair program."""
+    """One kernel of one output: `diagonal` reads the sample program, `pair` the pair program.
+
+    Those of an output over axes are references to arrays at plain places; `axes` are their indices, of the pair.
+    """
 
     output: str
     kind: str
     diagonal: Scalar
     pair: Scalar
+    axes: tuple[AxisIndex, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +312,11 @@ class KernelIR:
 
     `grams` maps a quantity to the core variables (u, v), mostly one twice, with value ⟨u(x), v(x′)⟩; `data` maps one to
     the scalar core variable that it is. Both exist for one sample, grams for pairs too.
-    `constants` are numbers, `sizes` expressions in what the data bind. `functions` are the functions of one variable
-    under numerical expectations. `families` are quantities of one sample, counted from 0, which the pair program reads
-    in a loop by the name of the family and an index; `merged` are the quantities of pairs that a loop computes under
-    one name.
+    `constants` are numbers, `sizes` expressions in what the data bind (those of x, in the pair program), `right_sizes`
+    in what the data of x′ bind. `axes` are the axes, `shapes` the dimensions of grams and data over axes. `functions`
+    are the functions of one variable under numerical expectations. `families` are quantities of one sample, counted
+    from 0, which the pair program reads in a loop by the name of the family and an index; `merged` are the quantities
+    of pairs that a loop computes under one name.
     """
 
     name: str
@@ -188,11 +330,19 @@ class KernelIR:
     results: tuple[Result, ...] = field(default=())
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    right_sizes: Mapping[str, Expr] = field(default_factory=dict)
+    axes: Mapping[str, AxisRange] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[AxisIndex, ...]] = field(default_factory=dict)
 
 
 def children(scalar: Scalar) -> tuple[Scalar, ...]:
     """Return the immediate subexpressions."""
-    return scalar.args if isinstance(scalar, Op | Expectation) else ()
+    match scalar:
+        case Op() | Expectation():
+            return scalar.args
+        case Softmax() | Largest():
+            return (scalar.arg,)
+    return ()
 
 
 def walk(scalar: Scalar) -> Iterator[Scalar]:
@@ -207,14 +357,41 @@ def references(scalar: Scalar) -> Iterator[Ref]:
     return (node for node in walk(scalar) if isinstance(node, Ref))
 
 
-def lets(statements: tuple[Statement, ...]) -> Iterator[Let]:
-    """Yield every definition in order, those of loops included."""
+def map_references(scalar: Scalar, change: Callable[[Ref], Ref]) -> Scalar:
+    """Return an expression with every reference changed, from left to right."""
+    match scalar:
+        case Ref():
+            return change(scalar)
+        case Op() | Expectation():
+            return replace(scalar, args=tuple(map_references(arg, change) for arg in scalar.args))
+        case Softmax() | Largest():
+            return replace(scalar, arg=map_references(scalar.arg, change))
+    return scalar
+
+
+def expressions(definition: Definition) -> tuple[Scalar, ...]:
+    """Return the scalars that a definition consists of: its value, or the factors of all its terms."""
+    if isinstance(definition, Let):
+        return (definition.value,)
+    return tuple(factor for term in definition.terms for factor in term.factors)
+
+
+def definitions(statements: tuple[Statement, ...]) -> Iterator[Definition]:
+    """Yield every definition in order, those of loops and sweeps included."""
     for statement in statements:
-        if isinstance(statement, Let):
-            yield statement
-        else:
-            yield from statement.initial
-            yield from lets(statement.body)
+        match statement:
+            case Let() | Contract():
+                yield statement
+            case Sweep():
+                yield from (definition for group in statement.groups for definition in group)
+            case Loop():
+                yield from statement.initial
+                yield from definitions(statement.body)
+
+
+def lets(statements: tuple[Statement, ...]) -> Iterator[Let]:
+    """Yield every pointwise definition in order, those of loops and sweeps included."""
+    return (definition for definition in definitions(statements) if isinstance(definition, Let))
 
 
 def expectations(statements: tuple[Statement, ...]) -> Iterator[tuple[Let, Expectation]]:
@@ -237,13 +414,18 @@ def _collect_ranges(
     found: dict[str, tuple[tuple[int, int], ...]],
 ) -> None:
     for statement in statements:
-        if isinstance(statement, Loop):
-            _collect_ranges(statement.body, (*around, (statement.first - 1, statement.last)), found)
-        elif statement.indices:
-            found[statement.name] = around
+        match statement:
+            case Loop():
+                _collect_ranges(statement.body, (*around, (statement.first - 1, statement.last)), found)
+            case Sweep():
+                for group in statement.groups:
+                    _collect_ranges(group, around, found)
+            case Let() | Contract() if statement.indices:
+                found[statement.name] = around
 
 
 def reads(ir: KernelIR, copy: Copy) -> tuple[str, ...]:
     """Return the per-sample quantities that the pair program and its results read of one side, in order."""
-    scalars = [*(let.value for let in lets(ir.pair)), *(result.pair for result in ir.results)]
+    scalars = [*(part for definition in definitions(ir.pair) for part in expressions(definition))]
+    scalars += [result.pair for result in ir.results]
     return tuple(dict.fromkeys(ref.name for scalar in scalars for ref in references(scalar) if ref.copy is copy))

@@ -23,6 +23,7 @@ from tensorprog.kernel.ir import (
     Ref,
     Scalar,
     Statement,
+    map_references,
     references,
 )
 
@@ -49,7 +50,7 @@ SYMBOL = "layer"
 def roll(ir: KernelIR) -> KernelIR:
     """Return the program with the repetitions in its pair program as loops, and the families that they read."""
     lets = [statement for statement in ir.pair if isinstance(statement, Let)]
-    if len(lets) < len(ir.pair) or any(let.indices for let in lets):
+    if len(lets) < len(ir.pair) or any(let.indices or let.axes for let in lets):
         return ir
     rolled = _rolled(lets)
     if rolled is None:
@@ -140,7 +141,7 @@ class _Roll:
         """Return the definition that stands for one of every repetition."""
         columns = zip(*(references(let.value) for let in lets), strict=True)
         refs = [self._merged_ref(column) for column in columns]
-        return Let(lets[0].name, (Index(SYMBOL, 0),), _with_references(lets[0].value, iter(refs)), lets[0].note)
+        return Let(lets[0].name, (Index(SYMBOL, 0),), _with(lets[0].value, refs), lets[0].note)
 
     def _merged_ref(self, refs: tuple[Ref, ...]) -> Ref:
         if all(ref == refs[0] for ref in refs) and (refs[0].copy is not Copy.OWN or refs[0].name not in self.places):
@@ -178,7 +179,7 @@ class _Roll:
 
     def rename(self, scalar: Scalar) -> Scalar:
         """Return an expression after the loop, what it reads of the loop by its new name."""
-        return _with_references(scalar, (self._renamed_ref(ref) for ref in references(scalar)))
+        return map_references(scalar, self._renamed_ref)
 
     def renamed(self, let: Let) -> Let:
         """Return a definition after the loop."""
@@ -189,10 +190,7 @@ class _Roll:
         return ref if place is None else Ref(self.template[place.position].name, (Index(None, place.turn),))
 
 
-def _with_references(scalar: Scalar, refs: Iterator[Ref]) -> Scalar:
+def _with(scalar: Scalar, refs: list[Ref]) -> Scalar:
     """Return an expression that reads other quantities, given from left to right."""
-    if isinstance(scalar, Ref):
-        return next(refs)
-    if isinstance(scalar, Op | Expectation):
-        return replace(scalar, args=tuple(_with_references(arg, refs) for arg in scalar.args))
-    return scalar
+    others = iter(refs)
+    return map_references(scalar, lambda ref: next(others))

@@ -6,18 +6,36 @@ node. The special functions of `dual.special` stay operators: they are the guard
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import singledispatch
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from tensorprog.dual.numeric import SPECIALS
-from tensorprog.kernel.ir import Const, Copy, Expectation, Index, Op, Parameter, Position, Ref, Scalar
+from tensorprog.kernel.axes import AxisTable, Sum
+from tensorprog.kernel.ir import (
+    AxisIndex,
+    Const,
+    Copy,
+    Delta,
+    Expectation,
+    Index,
+    Largest,
+    Op,
+    Parameter,
+    Place,
+    Position,
+    Ref,
+    Scalar,
+    Softmax,
+    Within,
+)
+from tensorprog.limit import equations
 from tensorprog.limit.equations import X, Y
 
-__all__ = ["EXPECTATIONS", "OPERATORS", "Program", "index_of", "lower_scalar", "quantity"]
+__all__ = ["EXPECTATIONS", "OPERATORS", "Program", "index_of", "lower_scalar", "place_of", "quantity"]
 
 EXPECTATIONS: Mapping[str, int] = {"PairExpectation": 2, "PointExpectation": 1}
 """The numerical expectations: how many of their leading arguments are names of functions."""
@@ -48,10 +66,25 @@ OPERATORS: Mapping[type[sp.Expr], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Where an expression stands: `own` are the copies whose quantities the program defines, (X, X) or (X, Y)."""
+    """Where an expression stands: `own` are the copies whose quantities the program defines, (X, X) or (X, Y).
+
+    `indices` are those of the loops around it; `table` knows the axes.
+    """
 
     own: tuple[sp.Symbol, sp.Symbol]
     indices: tuple[str, ...] = ()
+    table: AxisTable = field(default_factory=AxisTable)
+
+    def inside(self, index: str) -> Program:
+        """Return the place in a loop over an index."""
+        return Program(self.own, (*self.indices, index), self.table)
+
+    def copy(self, copies: Iterable[sp.Basic]) -> Copy:
+        """Return whose quantity it is that has these copies as arguments."""
+        found = set(copies)
+        if found == set(self.own):
+            return Copy.OWN
+        return Copy.LEFT if found == {X} else Copy.RIGHT
 
 
 def index_of(argument: sp.Expr) -> Index:
@@ -64,22 +97,33 @@ def index_of(argument: sp.Expr) -> Index:
     raise NotImplementedError(f"{argument} is not the index of a loop")
 
 
+def place_of(argument: sp.Expr) -> Place:
+    """Return a position: an affine expression in indices and sizes, with integer coefficients."""
+    constant, terms = 0, []
+    for symbol, coefficient in sp.sympify(argument).expand().as_coefficients_dict().items():
+        if not coefficient.is_Integer or not (symbol == 1 or isinstance(symbol, sp.Symbol)):
+            raise NotImplementedError(f"{argument} is not a position on an axis")
+        if symbol == 1:
+            constant = int(coefficient)
+        elif coefficient:
+            terms.append((symbol.name, int(coefficient)))
+    return Place(constant, tuple(sorted(terms)))
+
+
 def quantity(applied: sp.Expr, program: Program) -> Ref:
-    """Return the reference that an applied function of copies (and of loop indices before them) stands for."""
+    """Return the reference that an applied function stands for: of loop indices, then positions, then copies."""
+    name = applied.func.__name__
     copies = tuple(arg for arg in applied.args if arg in (X, Y))
-    indices = tuple(index_of(arg) for arg in applied.args if arg not in (X, Y))
-    return Ref(applied.func.__name__ + _transposed(copies), indices, _copy(copies, program))
+    numbers = tuple(arg for arg in applied.args if arg not in (X, Y))
+    steps = len(numbers) - program.table.rank(name)
+    indices = tuple(index_of(arg) for arg in numbers[:steps])
+    places = tuple(place_of(arg) for arg in numbers[steps:])
+    return Ref(name + _transposed(copies), indices, program.copy(copies), places)
 
 
 def _transposed(copies: tuple[sp.Expr, ...]) -> str:
     """Return a mark for quantities of (x′, x), which are not those of (x, x′)."""
     return "ᵀ" if copies == (Y, X) else ""
-
-
-def _copy(copies: tuple[sp.Expr, ...], program: Program) -> Copy:
-    if set(copies) == set(program.own):
-        return Copy.OWN
-    return Copy.LEFT if set(copies) == {X} else Copy.RIGHT
 
 
 def lower_scalar(expr: sp.Expr, program: Program) -> Scalar:
@@ -92,9 +136,14 @@ def _lower(expr: sp.Basic, program: Program) -> Scalar:
     return quantity(expr, program) if isinstance(expr, AppliedUndef) else _lower_node(expr, program)
 
 
+def _is_literal(expr: sp.Basic) -> bool:
+    """Return whether an expression is a number without functions that only kernels evaluate."""
+    return bool(expr.is_number) and not expr.has(*SPECIALS)
+
+
 @singledispatch
 def _lower_node(expr: sp.Basic, program: Program) -> Scalar:
-    if expr.is_number:
+    if _is_literal(expr):
         return Const(float(expr))
     raise NotImplementedError(f"the kernel IR has no operator for {type(expr).__name__}: {expr}")
 
@@ -106,7 +155,8 @@ def _(expr: sp.Number, program: Program) -> Scalar:
 
 @_lower_node.register
 def _(expr: sp.Symbol, program: Program) -> Scalar:
-    return Position(expr.name) if expr.name in program.indices else Parameter(expr.name)
+    known = expr.name in program.indices or expr.name in program.table.indices
+    return Position(expr.name) if known else Parameter(expr.name)
 
 
 @_lower_node.register
@@ -123,7 +173,7 @@ def _(expr: sp.Add, program: Program) -> Scalar:
 
 @_lower_node.register
 def _(expr: sp.Mul, program: Program) -> Scalar:
-    if expr.is_number:
+    if _is_literal(expr):
         return Const(float(expr))
     above: list[Scalar] = []
     below: list[Scalar] = []
@@ -143,7 +193,7 @@ def _(expr: sp.Mul, program: Program) -> Scalar:
 @_lower_node.register
 def _(expr: sp.Pow, program: Program) -> Scalar:
     base, exponent = expr.as_base_exp()
-    if expr.is_number:
+    if _is_literal(expr):
         return Const(float(expr))
     if exponent.is_Rational and exponent.is_negative:
         return Op("div", (Const(1.0), _power(base, -exponent, program)))
@@ -194,3 +244,35 @@ def _(expr: sp.Function, program: Program) -> Scalar:
     if type(expr) not in OPERATORS:
         raise NotImplementedError(f"the kernel IR has no operator for {name}: {expr}")
     return Op(OPERATORS[type(expr)], tuple(_lower(arg, program) for arg in expr.args))
+
+
+@_lower_node.register
+def _(expr: sp.KroneckerDelta, program: Program) -> Scalar:
+    first, second = expr.args[:2]
+    return Delta(place_of(first), place_of(second))
+
+
+@_lower_node.register
+def _(expr: equations.Within, program: Program) -> Scalar:
+    place, axis, copy = expr.args
+    return Within(place_of(place), axis.name, Copy.OWN if program.own == (X, X) else program.copy((copy,)))
+
+
+@_lower_node.register
+def _(expr: equations.AxisSum, program: Program) -> Scalar:
+    return Sum(_lower(expr.body, program), _bound(expr.indices, program))
+
+
+@_lower_node.register
+def _(expr: equations.Largest, program: Program) -> Scalar:
+    return Largest(_lower(expr.body, program), _bound(expr.indices, program))
+
+
+@_lower_node.register
+def _(expr: equations.SoftmaxOver, program: Program) -> Scalar:
+    (symbol,) = expr.indices
+    return Softmax(_lower(expr.body, program), symbol.name)
+
+
+def _bound(indices: Iterable[sp.Symbol], program: Program) -> tuple[AxisIndex, ...]:
+    return tuple(program.table.indices[index.name] for index in indices)

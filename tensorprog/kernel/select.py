@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tensorprog.kernel.ir import Copy, KernelIR, Let, Loop, Ref, Result, Scalar, Statement, lets, references
+from tensorprog.kernel.ir import (
+    Contract,
+    Copy,
+    Definition,
+    KernelIR,
+    Let,
+    Loop,
+    Ref,
+    Result,
+    Scalar,
+    Statement,
+    definitions,
+    expectations,
+    expressions,
+    references,
+)
 
 __all__ = ["select"]
 
@@ -17,7 +32,7 @@ def select(ir: KernelIR, results: Iterable[tuple[str, str]]) -> KernelIR:
     pair = _live(ir.pair, (result.pair for result in chosen))
     sample = _live(ir.sample, [*_sample_roots(chosen, pair)])
     wanted = {ref.name for ref in _all_references(chosen, sample, pair)}
-    functions = {name for let in (*lets(sample), *lets(pair)) for name in getattr(let.value, "functions", ())}
+    functions = {name for _, expectation in expectations((*sample, *pair)) for name in expectation.functions}
     return replace(
         ir,
         grams={name: variables for name, variables in ir.grams.items() if name in wanted},
@@ -26,13 +41,14 @@ def select(ir: KernelIR, results: Iterable[tuple[str, str]]) -> KernelIR:
         sample=sample,
         pair=pair,
         results=chosen,
+        shapes={name: axes for name, axes in ir.shapes.items() if name in wanted},
     )
 
 
 def _sample_roots(results: tuple[Result, ...], pair: tuple[Statement, ...]) -> Iterable[Scalar]:
     """Yield what of the sample program is read: by the diagonals, and by the pair program for either sample."""
     yield from (result.diagonal for result in results)
-    for scalar in (*(result.pair for result in results), *(let.value for let in lets(pair))):
+    for scalar in (*(result.pair for result in results), *_scalars(pair)):
         yield from (Ref(ref.name) for ref in references(scalar) if ref.copy is not Copy.OWN)
 
 
@@ -40,15 +56,20 @@ def _all_references(
     results: tuple[Result, ...], sample: tuple[Statement, ...], pair: tuple[Statement, ...]
 ) -> Iterable[Ref]:
     scalars = [scalar for result in results for scalar in (result.diagonal, result.pair)]
-    scalars += [let.value for let in (*lets(sample), *lets(pair))]
+    scalars += _scalars((*sample, *pair))
     return (ref for scalar in scalars for ref in references(scalar))
+
+
+def _scalars(statements: tuple[Statement, ...]) -> Iterable[Scalar]:
+    return (scalar for definition in definitions(statements) for scalar in expressions(definition))
 
 
 def _live(statements: tuple[Statement, ...], roots: Iterable[Scalar]) -> tuple[Statement, ...]:
     """Return the statements without the definitions that no root needs."""
     needs: dict[str, list[str]] = {}
-    for let in lets(statements):
-        needs.setdefault(let.name, []).extend(_own(let.value))
+    for definition in definitions(statements):
+        for scalar in expressions(definition):
+            needs.setdefault(definition.name, []).extend(_own(scalar))
     alive: set[str] = set()
     waiting = [name for root in roots for name in _own(root)]
     while waiting:
@@ -66,10 +87,16 @@ def _own(scalar: Scalar) -> list[str]:
 def _keep(statements: tuple[Statement, ...], alive: set[str]) -> tuple[Statement, ...]:
     kept: list[Statement] = []
     for statement in statements:
-        if isinstance(statement, Let):
+        if isinstance(statement, Let | Contract):
             kept += [statement] if statement.name in alive else []
-            continue
-        body = _keep(statement.body, alive)
-        initial = tuple(let for let in statement.initial if let.name in alive)
-        kept += [Loop(statement.index, statement.first, statement.last, initial, body)] if body else []
+        elif isinstance(statement, Loop):
+            body = _keep(statement.body, alive)
+            kept += [replace(statement, initial=_kept(statement.initial, alive), body=body)] if body else []
+        else:
+            groups = tuple(_kept(group, alive) for group in statement.groups)
+            kept += [replace(statement, groups=groups)] if any(groups) else []
     return tuple(kept)
+
+
+def _kept(definitions: tuple[Definition, ...], alive: set[str]) -> tuple[Definition, ...]:
+    return tuple(definition for definition in definitions if definition.name in alive)

@@ -1,27 +1,43 @@
 """Common subexpressions: what a straight stretch of definitions computes twice gets a temporary of its own.
 
-A stretch is a maximal run of definitions without a loop between them, in one body. Temporaries never leave their
-stretch, so no loop carries one.
+A stretch is a maximal run of definitions without a loop or a sweep between them, in one body or in one group of a
+sweep. Temporaries never leave their stretch, so no loop carries one. Arrays share with arrays over the same indices.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import count, groupby
 
-from tensorprog.kernel.ir import Const, Expectation, Let, Loop, Op, Ref, Scalar, Statement, children
+from tensorprog.kernel.hoist import plain_places
+from tensorprog.kernel.ir import (
+    AxisIndex,
+    Const,
+    Contract,
+    Definition,
+    Expectation,
+    Let,
+    Loop,
+    Op,
+    Ref,
+    Scalar,
+    Statement,
+    Sweep,
+    children,
+)
 
 __all__ = ["share_subexpressions", "stretches"]
 
 
-def stretches(statements: tuple[Statement, ...]) -> Iterator[tuple[Let, ...] | Loop]:
-    """Yield the loops of a body and, between them, the stretches of definitions."""
-    for loop, run in groupby(statements, key=lambda statement: isinstance(statement, Loop)):
-        if loop:
-            yield from (statement for statement in run if isinstance(statement, Loop))
+def stretches(statements: tuple[Statement, ...]) -> Iterator[tuple[Definition, ...] | Loop | Sweep]:
+    """Yield the loops and sweeps of a body and, between them, the stretches of definitions."""
+    for straight, run in groupby(statements, key=lambda statement: isinstance(statement, Let | Contract)):
+        if straight:
+            yield tuple(statement for statement in run if isinstance(statement, Let | Contract))
         else:
-            yield tuple(statement for statement in run if isinstance(statement, Let))
+            yield from (statement for statement in run if isinstance(statement, Loop | Sweep))
 
 
 def share_subexpressions(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -33,55 +49,70 @@ def _share(statements: tuple[Statement, ...], names: Iterator[str]) -> tuple[Sta
     shared: list[Statement] = []
     for part in stretches(statements):
         if isinstance(part, Loop):
-            initial = _share(part.initial, names)
-            lets = tuple(let for let in initial if isinstance(let, Let))
-            shared.append(Loop(part.index, part.first, part.last, lets, _share(part.body, names)))
+            initial = tuple(_Stretch(part.initial, names).rewrite())
+            shared.append(replace(part, initial=initial, body=_share(part.body, names)))
+        elif isinstance(part, Sweep):
+            shared.append(replace(part, groups=tuple(tuple(_Stretch(group, names).rewrite()) for group in part.groups)))
         else:
             shared.extend(_Stretch(part, names).rewrite())
     return tuple(shared)
 
 
 class _Stretch:
-    """Value numbering over one stretch: every distinct subexpression has a number, and a count of its uses."""
+    """Value numbering over one stretch: every distinct subexpression has a number, and a count of its uses.
 
-    def __init__(self, lets: tuple[Let, ...], names: Iterator[str]) -> None:
-        self.lets, self.names = lets, names
+    Expressions of arrays over other indices are distinct. Contractions and what has bound indices are left alone.
+    """
+
+    def __init__(self, definitions: tuple[Definition, ...], names: Iterator[str]) -> None:
+        self.definitions, self.names = definitions, names
         self.numbers: dict[object, int] = {}
         self.nodes: list[tuple[Scalar, tuple[int, ...]]] = []
         self.uses: Counter[int] = Counter()
         self.done: dict[int, Scalar] = {}
-        self.roots = [self._number(let.value) for let in lets]
+        lets = (let for let in definitions if isinstance(let, Let))
+        self.roots = [self._number(let.value, let.axes) for let in lets]
         self.uses.update(self.roots)
 
-    def _number(self, scalar: Scalar) -> int:
-        below = tuple(self._number(child) for child in children(scalar))
-        key = _head(scalar), below
+    def _number(self, scalar: Scalar, axes: tuple[AxisIndex, ...]) -> int:
+        below = tuple(self._number(child, axes) for child in _shared_children(scalar))
+        key = _head(scalar), below, axes
         if key not in self.numbers:
             self.numbers[key] = len(self.nodes)
             self.nodes.append((scalar, below))
             self.uses.update(below)
         return self.numbers[key]
 
-    def rewrite(self) -> Iterator[Let]:
+    def rewrite(self) -> Iterator[Definition]:
         """Yield the definitions, each preceded by the temporaries that it is the first to need."""
-        for let, root in zip(self.lets, self.roots, strict=True):
+        roots = iter(self.roots)
+        for definition in self.definitions:
+            if isinstance(definition, Contract):
+                yield definition
+                continue
+            root, axes = next(roots), definition.axes
             fresh: list[Let] = []
-            value = self._value(root, fresh, named=False)
+            value = self._value(root, fresh, axes, named=False)
             yield from fresh
-            yield Let(let.name, let.indices, value, let.note)
+            yield replace(definition, value=value)
             if isinstance(self.nodes[root][0], Op | Expectation):
-                self.done[root] = Ref(let.name, let.indices)
+                self.done[root] = Ref(definition.name, definition.indices, places=plain_places(axes))
 
-    def _value(self, number: int, fresh: list[Let], *, named: bool = True) -> Scalar:
+    def _value(self, number: int, fresh: list[Let], axes: tuple[AxisIndex, ...], *, named: bool = True) -> Scalar:
         if number in self.done:
             return self.done[number]
         scalar, below = self.nodes[number]
-        value = _with_children(scalar, (self._value(child, fresh) for child in below))
+        value = _with_children(scalar, (self._value(child, fresh, axes) for child in below))
         if named and isinstance(scalar, Op) and self.uses[number] > 1:
             name = next(self.names)
-            fresh.append(Let(name, (), value))
-            value = self.done[number] = Ref(name)
+            fresh.append(Let(name, (), value, axes=axes))
+            value = self.done[number] = Ref(name, places=plain_places(axes))
         return value
+
+
+def _shared_children(scalar: Scalar) -> tuple[Scalar, ...]:
+    """Return the subexpressions in which no index is bound."""
+    return children(scalar) if isinstance(scalar, Op | Expectation) else ()
 
 
 def _head(scalar: Scalar) -> object:

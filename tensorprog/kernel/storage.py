@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tensorprog.kernel.ir import Copy, Let, Loop, Ref, Scalar, Statement, lets, references
+from tensorprog.kernel.ir import (
+    Copy,
+    Definition,
+    Loop,
+    Ref,
+    Scalar,
+    Statement,
+    definitions,
+    expressions,
+    references,
+)
 
 __all__ = ["find_histories"]
 
@@ -18,7 +28,7 @@ def find_histories(statements: tuple[Statement, ...], roots: Iterable[Scalar] = 
     """
     owners: dict[str, Loop] = {}
     _collect_owners(statements, owners)
-    found = {let.name for let in lets(statements) if len(let.indices) > 1}
+    found = {definition.name for definition in definitions(statements) if len(definition.indices) > 1}
     after = (_Read(ref, (), None) for root in roots for ref in references(root))
     for read in (*_reads(statements, ()), *after):
         ref = read.ref
@@ -39,20 +49,27 @@ class _Read:
 def _collect_owners(statements: tuple[Statement, ...], owners: dict[str, Loop]) -> None:
     for statement in statements:
         if isinstance(statement, Loop):
+            owners.update((part.name, statement) for part in statement.initial)
             owners.update(
-                (let.name, statement) for let in (*statement.initial, *statement.body) if isinstance(let, Let)
+                (part.name, statement)
+                for inner in statement.body
+                if not isinstance(inner, Loop)
+                for part in definitions((inner,))
             )
             _collect_owners(statement.body, owners)
 
 
 def _reads(statements: tuple[Statement, ...], inside: tuple[Loop, ...]) -> Iterator[_Read]:
     for statement in statements:
-        if isinstance(statement, Let):
-            yield from (_Read(ref, inside, None) for ref in references(statement.value))
-            continue
-        for let in statement.initial:
-            yield from (_Read(ref, inside, statement) for ref in references(let.value))
-        yield from _reads(statement.body, (*inside, statement))
+        if isinstance(statement, Loop):
+            yield from (_Read(ref, inside, statement) for ref in _references(statement.initial))
+            yield from _reads(statement.body, (*inside, statement))
+        else:
+            yield from (_Read(ref, inside, None) for ref in _references(definitions((statement,))))
+
+
+def _references(parts: Iterable[Definition]) -> Iterator[Ref]:
+    return (ref for part in parts for scalar in expressions(part) for ref in references(scalar))
 
 
 def _is_near(read: _Read, owner: Loop) -> bool:
