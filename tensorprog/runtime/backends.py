@@ -8,16 +8,22 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tensorprog.codegen.arrays.emit import emit_arrays
 from tensorprog.codegen.cpu import emit
 from tensorprog.codegen.series import IrregularLawError
 from tensorprog.codegen.source import KernelSource, SeriesPlan
 from tensorprog.errors import DataError, Diagnostic
+from tensorprog.kernel.domain import Domains
 from tensorprog.kernel.expectation import Numerics
+from tensorprog.kernel.grid import Space
 from tensorprog.kernel.interpret import interpret_pair, needed
 from tensorprog.kernel.ir import Copy, KernelIR
 from tensorprog.kernel.text import ir_text
+from tensorprog.runtime.arrays import ArrayBlock
 from tensorprog.runtime.features import Features, gram_tile, pack
 from tensorprog.runtime.load import Compiled, load
+from tensorprog.runtime.parts import has_arrays
+from tensorprog.runtime.positions import gram_entries
 from tensorprog.runtime.tables import TableReader
 from tensorprog.runtime.tiles import Tile
 
@@ -30,7 +36,7 @@ BACKENDS = ("cpu", "interpret")
 
 
 class Block(Protocol):
-    """Computes the results (results, rows, columns) of one tile."""
+    """Computes the results of one tile, (results, rows, columns), or (results, rows, columns, *axes) of an output."""
 
     def __call__(self, tile: Tile) -> Array:
         """Return the tile."""
@@ -38,13 +44,27 @@ class Block(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One evaluation of a program, on the features of both sides."""
+    """One evaluation of a program, on the features of both sides.
+
+    For programs over axes, `domains` and `space` say which entries arrays have, and where.
+    """
 
     ir: KernelIR
     left: Features
     right: Features
     parameters: dict[str, float]
     numerics: Numerics
+    domains: Domains | None = None
+    space: Space | None = None
+
+    def grams(self, rows: slice, columns: slice) -> dict[str, Array]:
+        """Return the inner products of some of the pairs, (rows, columns) or (rows, columns, entries), by name."""
+        return {name: self._gram(name, rows, columns) for name in self.ir.grams}
+
+    def _gram(self, name: str, rows: slice, columns: slice) -> Array:
+        left, right = self.left.left[name][rows], self.right.right[name][columns]
+        domain = None if self.domains is None else self.domains.pair.get(name)
+        return gram_tile(left, right) if domain is None or not domain.axes else gram_entries(left, right, domain)
 
 
 def check_backend(backend: str) -> None:
@@ -71,7 +91,7 @@ def _emit(ir: KernelIR, backend: str) -> KernelSource | None:
     if backend != "cpu":
         return None
     try:
-        return emit(ir)
+        return emit_arrays(ir) if has_arrays(ir) else emit(ir)
     except IrregularLawError:
         return None
 
@@ -86,6 +106,8 @@ def prepare(run: Run, compiled: Compiled | None) -> Block:
     """Return what computes the tiles of one run."""
     if compiled is None:
         return _Interpreter(run)
+    if compiled.source.arrays is not None:
+        return ArrayBlock(run, compiled)
     plan = compiled.source.plan
     return _CompiledBlock(run, compiled) if plan is None else _SeriesBlock(run, compiled, plan)
 
@@ -102,23 +124,21 @@ class _Interpreter:
     def interpret(self, tile: Tile, wanted: npt.NDArray[np.bool_] | None) -> Array:
         """Return one tile; entries that are not wanted may be anything."""
         run = self.run
-        grams = {
-            name: gram_tile(run.left.left[name][tile.rows], run.right.right[name][tile.columns])
-            for name in run.ir.grams
-        }
+        grams = run.grams(tile.rows, tile.columns)
         if run.left is run.right and tile.is_diagonal:
             _clear_diagonals(grams)
         if wanted is not None:
             grams = {name: np.where(wanted, gram, np.nan) for name, gram in grams.items()}
         left = run.left.samples.block(tile.rows, self.left)
         right = run.right.samples.block(tile.columns, self.right)
-        return interpret_pair(run.ir, grams, left, right, run.parameters, run.numerics)
+        return interpret_pair(run.ir, grams, left, right, run.parameters, run.numerics, space=run.space)
 
 
 def _clear_diagonals(grams: dict[str, Array]) -> None:
     """Set to zero what is never looked at: the one-sample program has the diagonal, where quadrature is hardest."""
     for gram in grams.values():
-        np.fill_diagonal(gram, 0.0)
+        diagonal = np.arange(len(gram))
+        gram[diagonal, diagonal] = 0.0
 
 
 class _CompiledBlock:

@@ -14,15 +14,21 @@ import numpy.typing as npt
 from tensorprog.core.evaluate import Binding, bind, check_pair
 from tensorprog.core.ir import Core
 from tensorprog.errors import DataError, Diagnostic, PrecisionWarning
+from tensorprog.kernel.demand import find_domains
 from tensorprog.kernel.expectation import Numerics
+from tensorprog.kernel.extents import find_extents
+from tensorprog.kernel.grid import pair_space
 from tensorprog.kernel.interpret import interpret_diagonal
 from tensorprog.kernel.ir import KernelIR, Result
 from tensorprog.kernel.lower import LimitSystem, lower
 from tensorprog.kernel.select import select
 from tensorprog.runtime.backends import Block, Run, check_backend, compile_source, prepare, source_text
+from tensorprog.runtime.diagonal import find_diagonals, swap_copies, symmetric
 from tensorprog.runtime.features import prepare_features, values_of_parameters
 from tensorprog.runtime.load import Compiled
 from tensorprog.runtime.overflow import describe_overflow
+from tensorprog.runtime.parts import choose_edge, has_arrays, pair_part
+from tensorprog.runtime.repeats import Repeats, find_repeats
 from tensorprog.runtime.report import Report, list_choices
 from tensorprog.runtime.targets import Targets, check_targets
 from tensorprog.runtime.tiles import ROWS, Tile, count_threads, run_tiles, schedule
@@ -103,12 +109,13 @@ class Kernel:
                 is that of the one-sample equations.
             get: "nngp", "ntk", "sg_ntk", or a tuple of these.
             output: the name of an output, the first by default.
-            out: arrays (N1, N2) to fill in place, tile by tile: one if `get` is a string, else a mapping or a sequence.
+            out: arrays to fill in place, tile by tile: one if `get` is a string, else a mapping or a sequence.
             allow_nonfinite: let NaN and infinity in the data spread to their own rows and columns, and let results
                 overflow.
 
         Returns:
-            An array (N1, N2), or a named tuple of them with the fields `get`.
+            An array (N1, N2), or a named tuple of them with the fields `get`. For an output over axes (A, B) it is an
+            array (N1, N2, A, B, A′, B′), and symmetric under an exchange of samples and positions together.
 
         Raises:
             DataError: data that do not fit, an unknown kernel or output, `out` that does not fit, or a result that is
@@ -123,7 +130,7 @@ class Kernel:
         second = None if x2 is None else bind(self.core, x2, dtype=np.float64, allow_nonfinite=allow_nonfinite)
         if second is not None:
             check_pair(first, second, self.core)
-        shape = first.samples, first.samples if second is None else second.samples
+        shape = self._shape(request, first, first if second is None else second)
         targets = check_targets(out, request.kinds, shape, self.dtype, single=request.single)
         for group in _groups(request.kinds, symmetric=second is None):
             self._fill(request.output, group, first, second, targets, allow_nonfinite)
@@ -139,16 +146,16 @@ class Kernel:
     def diag(
         self, x: Data, get: str | Sequence[str] = "ntk", *, output: str | None = None, allow_nonfinite: bool = False
     ) -> Any:
-        """Return the diagonals k(x, x), arrays (N,), from the one-sample equations alone: O(N) work.
+        """Return the diagonals k(x, x), (N,) or (N, A, B, A′, B′), from the one-sample equations alone: O(N) work.
 
         Args and errors are those of a call.
         """
         request = self._request(get, output)
         ir = select(self.ir, [(request.output, kind) for kind in request.kinds])
         binding = bind(self.core, x, dtype=np.float64, allow_nonfinite=allow_nonfinite)
-        run = self._prepare(ir, binding, None)
-        arrays = [_diagonal(run, result, allow_nonfinite).astype(self.dtype) for result in ir.results]
-        return request.answer(arrays)
+        run = None if has_arrays(ir) else self._prepare(ir, binding, None)
+        diagonals = self._diagonals(ir, run, binding, allow_nonfinite)
+        return request.answer([diagonal.astype(self.dtype) for diagonal in diagonals])
 
     @property
     def source(self) -> str:
@@ -190,14 +197,37 @@ class Kernel:
             raise self._refused[output, kind]
         raise _fail("TP450", f"the output {output!r} has no {kind}")
 
+    def _shape(self, request: _Request, first: Binding, second: Binding) -> tuple[int, ...]:
+        """Return the shape of a kernel of an output."""
+        (axes, *_) = (result.axes for result in self.ir.results if result.output == request.output)
+        extents = find_extents(self.ir, first.sizes, second.sizes)
+        return first.samples, second.samples, *(extents.of(index)[1] for index in axes)
+
     def _prepare(self, ir: KernelIR, first: Binding, second: Binding | None) -> Run:
         """Return the features of both sides (one object if they are the same), with everything a run needs."""
-        parameters = values_of_parameters(ir, first)
+        other = first if second is None else second
+        parameters = values_of_parameters(ir, first, other)
+        domains = find_domains(ir, first.sizes, other.sizes) if has_arrays(ir) else None
         numerics = Numerics(ir.functions, parameters)
-        left = prepare_features(self.core, ir, first, parameters, numerics)
-        right = left if second is None else prepare_features(self.core, ir, second, parameters, numerics)
+        left = prepare_features(self.core, ir, first, numerics, None if domains is None else domains.sample_left)
+        right = left
+        if second is not None:
+            right = prepare_features(self.core, ir, second, numerics, None if domains is None else domains.sample_right)
         self._remember("sample", numerics)
-        return Run(ir, left, right, parameters, Numerics(ir.functions, parameters))
+        space = None if domains is None else pair_space(ir, domains, first.sizes, other.sizes)
+        return Run(ir, left, right, parameters, Numerics(ir.functions, parameters), domains, space)
+
+    def _diagonals(self, ir: KernelIR, run: Run | None, binding: Binding, allow_nonfinite: bool) -> list[Array]:
+        """Return the diagonals of all results, of the samples on the left of `run`."""
+        if run is not None:
+            return [_diagonal(run, result, allow_nonfinite) for result in ir.results]
+        numerics = Numerics(ir.functions, values_of_parameters(ir, binding))
+        found = find_diagonals(self.core, ir, binding, numerics, allow_nonfinite=allow_nonfinite)
+        self._remember("sample", numerics)
+        return [
+            symmetric(diagonal) if result.kind in _SYMMETRIC else diagonal
+            for result, diagonal in zip(ir.results, found, strict=True)
+        ]
 
     def _remember(self, program: str, numerics: Numerics) -> None:
         for name, error in numerics.errors.items():
@@ -220,12 +250,18 @@ class Kernel:
     ) -> None:
         """Compute the kernels `kinds`, symmetric ones all or none of them, and write them to their targets."""
         ir = select(self.ir, [(output, kind) for kind in kinds])
-        run = self._prepare(ir, first, second)
-        block = prepare(run, self._compile(ir))
+        part = pair_part(ir) if has_arrays(ir) else ir
+        run = self._prepare(part, first, second)
+        block = prepare(run, self._compile(part))
         upper = second is None and kinds[0] in _SYMMETRIC
-        diagonals = [] if second is not None else [_diagonal(run, result, allow_nonfinite) for result in ir.results]
-        writer = _TileWriter(run, block, [targets[kind] for kind in kinds], diagonals, upper, allow_nonfinite)
-        tiles = schedule(run.left.count, run.right.count, upper=upper)
+        diagonals, repeats = [], None
+        if second is None:
+            diagonals = self._diagonals(ir, run if part is ir else None, first, allow_nonfinite)
+        if part is not ir:
+            repeats = find_repeats(first, second, lambda some: self._diagonals(ir, None, some, allow_nonfinite=True))
+        writer = _TileWriter(run, block, [targets[kind] for kind in kinds], diagonals, repeats, upper, allow_nonfinite)
+        edge = ROWS if run.domains is None else choose_edge(part, run.domains.pair)
+        tiles = schedule(run.left.count, run.right.count, upper=upper, edge=edge)
         run_tiles(tiles, _counted(writer.compute, self.progress, len(tiles)), self.threads)
         self._remember("pair", run.numerics)
 
@@ -238,6 +274,7 @@ class _TileWriter:
     block: Block
     targets: list[npt.NDArray[Any]]
     diagonals: list[Array]
+    repeats: Repeats | None
     upper: bool
     allow_nonfinite: bool
 
@@ -250,20 +287,25 @@ class _TileWriter:
     def _write(self, tile: Tile, values: Array, target: npt.NDArray[Any], number: int) -> None:
         if self.diagonals and tile.is_diagonal:
             values = _with_diagonal(values, self.diagonals[number][tile.rows], mirror=self.upper)
+        if self.repeats is not None:
+            values = self.repeats.corrected(tile, values, number)
         with np.errstate(over="ignore", invalid="ignore"):
             cast = values.astype(target.dtype, copy=False)
         if not self.allow_nonfinite and not np.isfinite(cast).all():
-            row, column = (int(place) for place in np.argwhere(~np.isfinite(cast))[0])
+            row, column = (int(place) for place in np.argwhere(~np.isfinite(cast))[0][:2])
             raise describe_overflow(self.run, tile.rows.start + row, tile.columns.start + column, target.dtype)
         target[tile.rows, tile.columns] = cast
         if self.upper and not tile.is_diagonal:
-            target[tile.columns, tile.rows] = cast.T
+            target[tile.columns, tile.rows] = swap_copies(cast)
 
 
 def _with_diagonal(values: Array, diagonal: Array, *, mirror: bool) -> Array:
     """Return a square block with another diagonal, its upper triangle mirrored to the lower on request."""
-    square = np.triu(values) + np.triu(values, 1).T if mirror else values.copy()
-    np.fill_diagonal(square, diagonal)
+    square, places = values.copy(), np.arange(len(values))
+    if mirror:
+        lower = np.tril_indices(len(values), -1)
+        square[lower] = swap_copies(values)[lower]
+    square[places, places] = diagonal
     return square
 
 

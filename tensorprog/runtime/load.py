@@ -24,9 +24,11 @@ import llvmlite.binding
 import numba
 
 from tensorprog.codegen.source import KernelSource
-from tensorprog.runtime import intrinsics, series
 
 __all__ = ["Compiled", "cache_folder", "load"]
+
+_IMPORTED = ("intrinsics", "branchless", "series", "compiled", "lookup", "moves", "sums", "modes")
+"""The modules that generated code imports."""
 
 _LOADED: dict[str, Compiled] = {}
 _LOCK = threading.Lock()
@@ -70,7 +72,7 @@ def load(source: KernelSource) -> Compiled:
 def _digest(text: str) -> str:
     parts = (
         text,
-        *(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (intrinsics, series)),
+        *(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in _IMPORTED),
         numba.__version__,
         llvmlite.__version__,
         platform.python_version(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tensorprog.kernel.ir import KernelIR, Statement, expectations, lets
+from tensorprog.kernel.ir import KernelIR, Statement, definitions, expectations
 
 __all__ = ["Choice", "Report", "list_choices"]
 
@@ -89,13 +89,13 @@ def _choices(
     for let, _ in expectations(statements):
         numerical.setdefault(_owner(let.name), []).append(let.name)
     seen: set[str] = set()
-    for let in lets(statements):
-        if let.note is None or let.name.startswith("%") or let.name in seen:
+    for definition in definitions(statements):
+        name, note = definition.name, definition.note
+        if note is None or name.startswith("%") or name in seen:
             continue
-        seen.add(let.name)
-        known = [errors[program, name] for name in numerical.get(let.name, ()) if (program, name) in errors]
-        error = max(known, default=None)
-        yield Choice(let.name, program, let.note.rule, let.note.line, let.name in numerical, error)
+        seen.add(name)
+        known = [errors[program, part] for part in numerical.get(name, ()) if (program, part) in errors]
+        yield Choice(name, program, note.rule, note.line, name in numerical, max(known, default=None))
 
 
 def _owner(name: str) -> str:

@@ -16,7 +16,7 @@ Targets = Mapping[str, npt.NDArray[Any]]
 
 
 def check_targets(
-    out: Any, kinds: Sequence[str], shape: tuple[int, int], dtype: np.dtype[Any], *, single: bool
+    out: Any, kinds: Sequence[str], shape: tuple[int, ...], dtype: np.dtype[Any], *, single: bool
 ) -> Targets:
     """Return one array of `shape` per kind: those in `out` if it is given, else new ones of type `dtype`.
 
@@ -41,7 +41,7 @@ def _by_kind(out: Any, kinds: Sequence[str], *, single: bool) -> dict[str, Any]:
     raise _fail("out has not one array for each kernel of get", f"it must have arrays for: {', '.join(kinds)}")
 
 
-def _check(array: Any, kind: str, shape: tuple[int, int]) -> None:
+def _check(array: Any, kind: str, shape: tuple[int, ...]) -> None:
     if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
         raise _fail(f"out for {kind} is not a numpy array of float32 or float64")
     if array.shape != shape:

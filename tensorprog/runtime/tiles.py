@@ -14,7 +14,7 @@ from dataclasses import dataclass
 __all__ = ["ROWS", "Tile", "count_threads", "run_tiles", "schedule"]
 
 ROWS = 256
-"""The number of rows, and of columns, of a tile."""
+"""The number of rows, and of columns, of a tile (at most, for programs over axes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class Tile:
         return self.rows == self.columns
 
 
-def _pieces(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + ROWS, count)) for start in range(0, count, ROWS))
+def _pieces(count: int, edge: int) -> Iterator[slice]:
+    return (slice(start, min(start + edge, count)) for start in range(0, count, edge))
 
 
-def schedule(rows: int, columns: int, *, upper: bool) -> tuple[Tile, ...]:
+def schedule(rows: int, columns: int, *, upper: bool, edge: int = ROWS) -> tuple[Tile, ...]:
     """Return the tiles of a matrix, row by row, only those that touch the upper triangle if `upper`."""
     return tuple(
         Tile(row, column)
-        for row in _pieces(rows)
-        for column in _pieces(columns)
+        for row in _pieces(rows, edge)
+        for column in _pieces(columns, edge)
         if not upper or row.start <= column.start
     )
 
