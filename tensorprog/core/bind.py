@@ -91,7 +91,8 @@ def check_pair(first: Binding, second: Binding, core: Core) -> None:
     """Check that two data sets may stand in one kernel: shapes agree, extents of axes may differ.
 
     Raises:
-        DataError: an input has vectors of different dimensions in the two (TP406).
+        DataError: an input has vectors of different dimensions in the two, or the law of a parameter depends on a size
+            that differs (TP406).
     """
     for entry in core.inputs:
         if entry.type.dimension is None:
@@ -100,6 +101,19 @@ def check_pair(first: Binding, second: Binding, core: Core) -> None:
         if here != there:
             message = f"input `{entry.name}` has vectors of {here} numbers in x1 and of {there} in x2"
             raise _fail("TP406", message, entry.span, "the two data sets of a kernel must have the same features")
+    _check_parameters(first, second, core)
+
+
+def _check_parameters(first: Binding, second: Binding, core: Core) -> None:
+    """Check that both data sets see the same parameters: of the same laws, trained at the same rates."""
+    for parameter in core.parameters.values():
+        laws = (parameter.mean, parameter.variance, parameter.multiplier, *parameter.shape)
+        for name in dict.fromkeys(name for law in laws for name in symbols(law)):
+            here, there = first.sizes.get(name), second.sizes.get(name)
+            if here != there:
+                message = f"the law of `{parameter.name}` depends on `{name}`, which is {here} in x1 and {there} in x2"
+                hint = "a parameter is drawn once for both; put what depends on the extent where it is used"
+                raise _fail("TP406", message, parameter.span, hint)
 
 
 def _by_name(core: Core, data: Data) -> Mapping[str, Any]:

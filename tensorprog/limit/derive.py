@@ -11,7 +11,7 @@ from tensorprog.backprop.independence import Independence, check_independence, t
 from tensorprog.core.ir import Core, Map, MatMul, Moment, Output, walk
 from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
-from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, X, Y
+from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, Subject, X, Y
 from tensorprog.limit.equations import equations as walk_equations
 from tensorprog.limit.moments import Moments, refuse_unknown
 from tensorprog.limit.names import name_indices
@@ -124,7 +124,14 @@ def _result(
     if kind is not None:
         _check_averages(systems.one)
     one, two = (_ask(moments, refs, kind) for moments in (systems.one, systems.two))
-    return Result(_finite(one, output, name, systems), _finite(two, output, name, systems))
+    values = _finite(one, output, name, systems), _finite(two, output, name, systems)
+    if not systems.one.variables.axes(output.source):
+        return Result(*values)
+    subject = Subject(kind or Kind.SECOND, output.source, output.source)
+    ledgers = systems.one.ledger, systems.two.ledger
+    return Result(
+        *(ledger.over_axes(subject, value, output.span) for ledger, value in zip(ledgers, values, strict=True))
+    )
 
 
 def _check_averages(one: OneCopy) -> None:

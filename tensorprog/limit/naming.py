@@ -281,6 +281,21 @@ class Ledger:
             return derived.term
         return Term(record.function(*self.arguments(record.subject.kind, step, refs)), power, origin)
 
+    def over_axes(self, subject: Subject, value: sp.Expr, span: Span) -> sp.Expr:
+        """Return a moment of a variable with itself as one quantity at its own indices, also where it is constant."""
+        refs = self._own((Ref(subject.left), Ref(subject.left)))
+        arguments = self.arguments(subject.kind, None, refs)
+        if isinstance(value, AppliedUndef) and value.args == arguments:
+            return value
+        label = f"{subject.kind.value}_{subject.left}"
+        known = self.records.get(label)
+        if known is not None and known.is_named:
+            label = f"{label}.output"
+        derived = Derived(Term(value), "output")
+        self.records[label] = Record(sp.Function(label), subject, None, span, refs, derived, is_named=True)
+        self._shape(label, refs)
+        return sp.Function(label)(*arguments)
+
     def _own(self, refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
         """Return variables at the step at which they are made and at their own indices, the second in copy x'."""
         return tuple(self.variables.own(ref.name, copy) for ref, copy in zip(refs, (X, Y), strict=False))

@@ -62,10 +62,18 @@ class Variables(Facts):
         return tuple(values[axis] for axis in self.axes(name)) if name in self.core.types else ()
 
     def look_through(self, ref: Ref) -> Ref:
-        """Return what a gather reads, or a state that starts at zero, wherever `ref` is sure to be in its range."""
-        while self.is_alias(ref.name) and self.is_inside(ref):
+        """Return what a gather reads, or a state that starts at zero, where both are zero beyond the same axes."""
+        while self.is_alias(ref.name) and self._is_transparent(ref, self.behind(ref)):
             ref = self.behind(ref)
         return ref
+
+    def _is_transparent(self, ref: Ref, deeper: Ref) -> bool:
+        """Return whether every position is known to be in range, or stands unchanged at the same axis behind."""
+        behind = set(zip(deeper.index, self.axes(deeper.name), strict=True))
+        return all(
+            (place, axis) in behind or self.places.is_inside(place, axis)
+            for place, axis in zip(ref.index, self.axes(ref.name), strict=True)
+        )
 
     def is_alias(self, name: str) -> bool:
         """Return whether a variable is another one at other positions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tensorprog as tp
 from tensorprog.core.bind import bind, bound_names, check_pair
 from tensorprog.core.ir import Core
 from tensorprog.errors import DataError
@@ -146,3 +147,14 @@ def test_pairs_may_differ_in_extents_but_not_in_shapes() -> None:
         check_pair(bind(core, np.ones((1, 3))), bind(core, np.ones((1, 4))), core)
     assert caught.value.code == "TP406"
     assert caught.value.message == "input `x` has vectors of 3 numbers in x1 and of 4 in x2"
+
+
+def test_pairs_share_the_laws_of_their_parameters() -> None:
+    core = tp.parse(
+        "program p\nwidth n\naxis t : T\ninput x[t] : (c)\nparam U : (n, c) ~ N(0, 1 / c)\n"
+        "param V[t] : (1, n) ~ N(0, 1 / (T * n))\noutput f = sum[t](V[t] @ relu(U @ x[t]))"
+    ).core()
+    three, five = (bind(core, np.ones((1, length, 2))) for length in (3, 5))
+    check_pair(three, bind(core, np.ones((2, 3, 2))), core)
+    with pytest.raises(DataError, match="the law of `V` depends on `T`, which is 3 in x1 and 5 in x2"):
+        check_pair(three, five, core)
