@@ -61,8 +61,8 @@ class Support(sp.Function):
 
     @classmethod
     def eval(cls, q: sp.Expr) -> sp.Expr | None:
-        """Return the value for a number."""
-        return sp.Integer(1 if q.is_positive else 0) if q.is_number else None
+        """Return the value for a number whose sign is known."""
+        return None if not q.is_number or q.is_positive is None else sp.Integer(int(q.is_positive))
 
 
 class Expm1(sp.Function):

@@ -302,3 +302,26 @@ def test_loop_agrees_with_sampled_networks(name: str) -> None:
     for limit, mean, deviation in zip(limits, extrapolated, error, strict=True):
         scale = np.sqrt(np.outer(np.diag(limit), np.diag(limit)))
         assert np.max(np.abs(mean - limit) / (deviation + 2e-3 * scale)) < 5
+
+
+def test_a_law_that_is_a_number_has_a_support():
+    """relu(W cos(b)), b ~ N(0, 0.3): K = q / 2 and Θ = K + (q + 0.3 E sin²) / 2, q = E cos² = (1 + e^-0.6) / 2."""
+    body = "param b : (n) ~ N(0, 0.3)\nparam W : (n, n) ~ N(0, 1 / n)\noutput f = V @ relu(W @ cos(b))"
+    q, sine = (1 + np.exp(-0.6)) / 2, (1 - np.exp(-0.6)) / 2
+    nngp, ntk = constant_kernels(body)
+    np.testing.assert_allclose(nngp, q / 2, rtol=1e-13)
+    np.testing.assert_allclose(ntk, q / 2 + (q + 0.3 * sine) / 2, rtol=1e-13)
+
+
+def test_a_kernel_that_is_a_number():
+    """erf(b): K = 2/π asin(2 q / (1 + 2 q)), K̇ = 4/π / √((1 + 2 q)² − 4 q²), q = 0.3 (Williams 1997)."""
+    nngp, ntk = constant_kernels("param b : (n) ~ N(0, 0.3)\noutput f = V @ erf(b)")
+    kernel = 2 / np.pi * np.arcsin(0.6 / 1.6)
+    np.testing.assert_allclose(nngp, kernel, rtol=1e-13)
+    np.testing.assert_allclose(ntk, kernel + 0.3 * 4 / np.pi / np.sqrt(1.6**2 - 0.6**2), rtol=1e-13)
+
+
+def constant_kernels(body: str) -> tuple[np.ndarray, np.ndarray]:
+    text = f"program p\nwidth n\ninput x : (d)\nparam V : (1, n) ~ N(0, 1 / n)\n{body}"
+    kernel = tp.parse(text).compile(backend="interpret")
+    return kernel(np.eye(2), np.ones((3, 2)), get=("nngp", "ntk"))
