@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
 from itertools import groupby
 
+from tensorprog.codegen.operators import intrinsic_name, write_call
 from tensorprog.codegen.series import CORRELATION, plan_series
 from tensorprog.codegen.source import (
     KernelSource,
@@ -30,6 +30,7 @@ from tensorprog.codegen.source import (
 from tensorprog.kernel.expectation import TOLERANCE
 from tensorprog.kernel.ir import (
     Copy,
+    Definition,
     Expectation,
     Index,
     KernelIR,
@@ -41,6 +42,7 @@ from tensorprog.kernel.ir import (
     Result,
     Scalar,
     Statement,
+    Sweep,
     ranges,
     references,
     walk,
@@ -56,7 +58,6 @@ __all__ = ["STRIP", "emit", "intrinsic_name"]
 STRIP = 256
 """How many columns a strip has."""
 
-_MATH = frozenset("sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc".split())
 _RESERVED = frozenset(
     "math np njit tile grams left right sizes out work rows columns i j s start stop abs float min max range"
     f" a rest_a b rest_b missed worst add_series {CORRELATION}".split()
@@ -134,8 +135,13 @@ def _structure(statements: tuple[Statement, ...], around: tuple[Loop, ...]) -> t
         if isinstance(part, Loop)
         else _Stretch(part)
         for stretch in stretches(statements)
-        for part in ((stretch,) if isinstance(stretch, Loop) else _pieces(stretch))
+        for part in ((stretch,) if isinstance(stretch, Loop) else _pieces(_lets(stretch)))
     )
+
+
+def _lets(stretch: tuple[Definition, ...] | Sweep) -> tuple[Let, ...]:
+    """Return the definitions of a program without axes: all of them are pointwise."""
+    return () if isinstance(stretch, Sweep) else tuple(let for let in stretch if isinstance(let, Let))
 
 
 def _pieces(stretch: tuple[Let, ...]) -> Iterator[tuple[Let, ...]]:
@@ -358,17 +364,7 @@ class _Emitter:
         raise NotImplementedError(f"{type(scalar).__name__} has no source")
 
     def _call(self, operator: str, args: list[str]) -> str:
-        if operator in _MATH:
-            return f"math.{operator}({', '.join(args)})"
-        if operator == "abs":
-            return f"abs({args[0]})"
-        if operator == "pow":
-            return f"({args[0]}) ** ({args[1]})"
-        if operator in ("max", "min"):
-            return reduce(lambda left, right: f"np.{operator}imum({left}, {right})", args)
-        name = intrinsic_name(operator)
-        self.imports.add(name)
-        return f"{name}({', '.join(args)})"
+        return write_call(operator, args, self.imports)
 
     def _local(self, ref: Ref) -> str:
         owner = {Copy.OWN: "", Copy.LEFT: "_x", Copy.RIGHT: "_y"}[ref.copy]
@@ -379,11 +375,6 @@ class _Emitter:
 
     def _parameter(self, name: str) -> str:
         return self.names.identifier(("parameter", name), name)
-
-
-def intrinsic_name(operator: str) -> str:
-    """Return the function of `runtime.intrinsics` for a special function: `Det` is `det`, `Expm1` is `expm1`."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operator).lstrip("_")
 
 
 def _is_per_column(ref: Ref, grams: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from tensorprog.codegen.source import Series, SeriesPlan, Side, Tables, lay_out
 from tensorprog.kernel.ir import (
     Copy,
+    Definition,
     Expectation,
     Index,
     KernelIR,
@@ -23,6 +24,7 @@ from tensorprog.kernel.ir import (
     Ref,
     Scalar,
     Statement,
+    Sweep,
     expectations,
     lets,
     references,
@@ -90,12 +92,16 @@ class _Planner:
                 initial = tuple(let for first in statement.initial for let in self._rewrite_let(first, around, starts))
                 body = tuple(self.rewrite(statement.body, (*around, statement)))
                 yield replace(statement, initial=initial, body=body)
+            elif isinstance(statement, Sweep):
+                yield statement
             else:
                 yield from self._rewrite_let(statement, around, known)
 
-    def _rewrite_let(self, let: Let, around: tuple[Loop, ...], known: dict[tuple[Scalar, ...], Ref]) -> Iterator[Let]:
-        node = let.value
-        if not isinstance(node, Expectation):
+    def _rewrite_let(
+        self, let: Definition, around: tuple[Loop, ...], known: dict[tuple[Scalar, ...], Ref]
+    ) -> Iterator[Definition]:
+        node = let.value if isinstance(let, Let) else None
+        if not isinstance(let, Let) or not isinstance(node, Expectation):
             yield let
             return
         if node.kind != "PairExpectation":

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from tensorprog.kernel.ir import Copy, Index, KernelIR, Scalar, lets, ranges, reads, references
+from tensorprog.codegen.arrays.requests import ArrayPlan
+from tensorprog.kernel.ir import Copy, Index, KernelIR, Scalar, definitions, expressions, ranges, reads, references
 
 __all__ = [
     "KernelSource",
@@ -139,7 +140,8 @@ class KernelSource:
     names of the entries of the arrays of these names, and `out` has one entry per result. With numerical expectations
     the function is `tile(grams, left, right, sizes, out, a, rest_a, b, rest_b, missed, worst)`: coefficients and
     remainders of the tables of `plan`, rows (tables, N1, ·) and columns (tables, ·, N2), the marks (N1, N2) of entries
-    that must be computed in another way, and the largest remainder of every series.
+    that must be computed in another way, and the largest remainder of every series. For programs over axes it is
+    `tile(left, right, sizes, tables, work, upper, out)`, and `arrays` says what the tables hold.
     """
 
     name: str
@@ -150,6 +152,7 @@ class KernelSource:
     right: Layout
     results: tuple[tuple[str, str], ...]
     plan: SeriesPlan | None = None
+    arrays: ArrayPlan | None = None
 
 
 def side_layout(ir: KernelIR, copy: Copy) -> Layout:
@@ -160,7 +163,8 @@ def side_layout(ir: KernelIR, copy: Copy) -> Layout:
 
 def used_grams(ir: KernelIR) -> tuple[str, ...]:
     """Return the grams that the pair program reads."""
-    scalars = [*(let.value for let in lets(ir.pair)), *(result.pair for result in ir.results)]
+    found = (scalar for definition in definitions(ir.pair) for scalar in expressions(definition))
+    scalars = [*found, *(result.pair for result in ir.results)]
     own = {ref.name for scalar in scalars for ref in references(scalar) if ref.copy is Copy.OWN}
     return tuple(name for name in ir.grams if name in own)
 

@@ -197,7 +197,7 @@ def reduce_rows(
             found = 0.0
             values, counts = work[start : start + sources], tables[weights : weights + sources]
             for s in range(sources):
-                found += counts[s] * values[s]
+                found += counts[s] * values[s] if counts[s] != 0 else 0.0
             work[target + o] = factor * found + (work[target + o] if keep == 1 else 0.0)
             continue
         row = work[target + o * inner : target + (o + 1) * inner]
@@ -235,4 +235,4 @@ def expand_rows(
             row = target + (o * targets + t) * inner
             for r in range(inner):
                 kept = work[row + r] if keep == 1 else 0.0
-                work[row + r] = kept + weight * work[source + o * inner + r]
+                work[row + r] = kept + (weight * work[source + o * inner + r] if weight != 0.0 else 0.0)

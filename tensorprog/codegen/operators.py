@@ -1,0 +1,29 @@
+"""Operators of the kernel IR as Python text for numba."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+__all__ = ["intrinsic_name", "write_call"]
+
+_MATH = frozenset("sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc".split())
+
+
+def write_call(operator: str, args: list[str], imports: set[str]) -> str:
+    """Return an operator applied to arguments that are written already, and note the intrinsic that it needs."""
+    if operator in _MATH:
+        return f"math.{operator}({', '.join(args)})"
+    if operator == "abs":
+        return f"abs({args[0]})"
+    if operator == "pow":
+        return f"({args[0]}) ** ({args[1]})"
+    if operator in ("max", "min"):
+        return reduce(lambda left, right: f"np.{operator}imum({left}, {right})", args)
+    name = intrinsic_name(operator)
+    imports.add(name)
+    return f"{name}({', '.join(args)})"
+
+
+def intrinsic_name(operator: str) -> str:
+    """Return the function of `runtime.intrinsics` for a special function: `Det` is `det`, `Expm1` is `expm1`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operator).lstrip("_")
