@@ -185,13 +185,14 @@ class Program:
         return stage("sample")(self._core, width, seed, entries, **options)  # type: ignore[no-any-return]
 
     def verify(
-        self, x: Any = None, widths: Sequence[int] = (256, 1024, 4096), samples: int = 64, seed: int = 0, **options: Any
+        self, x: Any = None, widths: Sequence[int] | None = None, samples: int = 64, seed: int = 0, **options: Any
     ) -> Verification:
         """Return the comparison of the limit with sampled networks: every named moment and tangent, and the kernels.
 
         Args:
             x: data as for the kernel; three standard-normal samples if None.
-            widths: the widths to sample at, at least two.
+            widths: the widths to sample at, at least two; None means (256, 1024, 4096), and (64, 256, 1024) for programs
+                with axes.
             samples: networks of the largest width; of a width n, √(largest / n) times as many.
             seed: the root of all draws.
             **options: `entries` as for `sample`; `false_alarm`, the probability with which a true limit fails; `sizes`

@@ -24,6 +24,7 @@ from tensorprog.commands.progress import progress_bar
 from tensorprog.commands.reporting import CHECK_FAILED, answer, reports_errors, written_whole
 from tensorprog.commands.sizes import check_sizes
 from tensorprog.program import Program
+from tensorprog.verify.run import default_widths
 
 __all__ = ["command"]
 
@@ -38,10 +39,8 @@ TAKEN = 8
 @click.option(
     "--widths",
     type=integers,
-    default="256,1024,4096",
-    show_default=True,
     metavar="WIDTHS",
-    help="Widths of the sampled networks, comma-separated.",
+    help="Widths of the sampled networks, comma-separated. [default: 256,1024,4096; with axes 64,256,1024]",
 )
 @click.option(
     "--samples", type=click.IntRange(min=8), default=64, show_default=True, help="Networks of the largest width."
@@ -52,7 +51,7 @@ TAKEN = 8
 def command(
     file: Path,
     data_file: Path | None,
-    widths: tuple[int, ...],
+    widths: tuple[int, ...] | None,
     samples: int,
     plot: Path | None,
     label: str | None,
@@ -67,7 +66,9 @@ def command(
     net = tp.load(file, **settings)
     data = _samples(net, data_file, label, sizes)
     with progress_bar("sampling networks") as advance:
-        verification = net.verify(data, widths=widths, samples=samples, seed=0, sizes=sizes, progress=advance)
+        verification = net.verify(
+            data, widths=widths or default_widths(net.core()), samples=samples, seed=0, sizes=sizes, progress=advance
+        )
     if plot is not None:
         with written_whole(plot) as part:
             verification.plot(part)

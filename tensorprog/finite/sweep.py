@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from tensorprog.finite.draw import positional
 from tensorprog.finite.gram import Use, collect_use, contract
 
 __all__ = ["Backward", "Sweep", "pair_uses"]
+
+LARGEST_PASS = 1 << 24
+"""How many numbers of one variable a pass of several seeds may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +78,43 @@ class Sweep:
 
         The seed of position p is `weights` (the coordinates of a vector; None for a scalar) there and zero elsewhere.
         """
-        core, shape = self.backward.core, self.shape()
+        core = self.backward.core
         trained = [gradient for gradient in core.gradients if core.parameters[gradient.parameter].trained]
-        wanted = {gradient.adjoint for gradient in trained}
-        passes = [self._run(_seed(place, shape, weights, self.binding.dtype), wanted) for place in np.ndindex(*shape)]
+        passes = [self._adjoints(seeds, {gradient.adjoint for gradient in trained}) for seeds in self._seeds(weights)]
         uses: dict[str, list[Use]] = {}
         for gradient in trained:
-            adjoints = _stack([values[gradient.adjoint] for values in passes])
+            adjoints = _joined([values[gradient.adjoint] for values in passes])
             operand = self.values[gradient.operand] if gradient.operand is not None else None
             use = collect_use(gradient, adjoints, operand, core, self.grid, self.binding.samples)
             uses.setdefault(gradient.parameter, []).append(use)
         return uses
 
-    def _run(self, seed: Array, wanted: Iterable[str]) -> dict[str, Array]:
-        known = {**self.values, f"d.{self.backward.variable}": seed}
+    def _seeds(self, weights: Array | None) -> Iterator[Array]:
+        """Yield the seeds of all positions, arrays (S, *axes, [n]) of as many as fit into memory."""
+        shape, tail = self.shape(), () if weights is None else weights.shape
+        count = math.prod(shape)
+        largest = max((value.size for value in self.values.values()), default=1)
+        step = max(1, LARGEST_PASS // max(largest, 1))
+        for start in range(0, count, step):
+            numbers = np.arange(start, min(start + step, count))
+            seeds = np.zeros((len(numbers), count, *tail), self.binding.dtype)
+            seeds[np.arange(len(numbers)), numbers] = 1 if weights is None else weights
+            yield seeds.reshape(len(numbers), *shape, *tail)
+
+    def _adjoints(self, seeds: Array, wanted: Iterable[str]) -> dict[str, Array]:
+        """Return the adjoints of S seeds, arrays (S, N, …): the seeds run beside each other as samples of one pass."""
+        count, samples = len(seeds), self.binding.samples
+        if count == 1:
+            return {name: value[None] for name, value in self._run(seeds, self.values, wanted).items()}
+        values = {name: _repeat(value, count) for name, value in {**self.binding.data, **self.values}.items()}
+        adjoints = self._run(np.repeat(seeds, samples, axis=0), values, wanted)
+        return {
+            name: value.reshape(count, samples, *value.shape[1:]) if len(value) > 1 else value[None]
+            for name, value in adjoints.items()
+        }
+
+    def _run(self, seed: Array, values: Mapping[str, Array], wanted: Iterable[str]) -> dict[str, Array]:
+        known = {**values, f"d.{self.backward.variable}": seed}
         return run(self.backward.back, self.binding, self.parameters, self.widths, known=known, keep=wanted)
 
     def rates(self, name: str) -> dict[tuple[int, ...], float]:
@@ -104,16 +130,15 @@ class Sweep:
         }
 
 
-def _seed(place: tuple[int, ...], shape: tuple[int, ...], weights: Array | None, dtype: np.dtype[Any]) -> Array:
-    tail = () if weights is None else weights.shape
-    seed = np.zeros((1, *shape, *tail), dtype)
-    seed[(0, *place)] = 1 if weights is None else weights
-    return seed
+def _repeat(value: Array, count: int) -> Array:
+    """Return the values (N, …) of all samples `count` times, one after the other; N = 1 stays."""
+    return value if len(value) == 1 else np.tile(value, (count, *(1,) * (value.ndim - 1)))
 
 
-def _stack(arrays: list[Array]) -> Array:
-    samples = max(array.shape[0] for array in arrays)
-    return np.stack([np.broadcast_to(array, (samples, *array.shape[1:])) for array in arrays])
+def _joined(parts: list[Array]) -> Array:
+    """Return arrays (S, N, …) as one, those that are the same for all seeds or samples repeated."""
+    seeds, samples = (max(part.shape[axis] for part in parts) for axis in (0, 1))
+    return np.concatenate([np.broadcast_to(part, (seeds, samples, *part.shape[2:])) for part in parts])
 
 
 def pair_uses(first: Sweep, uses: Mapping[str, list[Use]], second: Sweep, others: Mapping[str, list[Use]]) -> Array:

@@ -87,11 +87,15 @@ class Space:
             self.grids[axes] = point.summed(axes, 0, None).flat() if axes else point
         return self.grids[axes]
 
-    def step(self, definition: Definition, left: str | None, right: str | None, step: Step) -> tuple[Grid, Integers]:
-        """Return the entries of a definition at one step of a sweep over the indices `left` and `right`."""
+    def steps_of(
+        self, definition: Definition, left: str | None, right: str | None, steps: tuple[Step, ...]
+    ) -> tuple[Grid, Integers]:
+        """Return the entries of a definition at some steps of a sweep over the indices `left` and `right`."""
         grid = self.grid(definition)
-        rows = self.step_rows(definition, left, right).get(step, _NOTHING)
-        return grid.part(rows, ("step", left, right, step)), rows
+        known = self.step_rows(definition, left, right)
+        found = [known[step] for step in steps if step in known]
+        rows = np.concatenate(found) if len(found) > 1 else found[0] if found else _NOTHING
+        return grid.part(rows, ("steps", left, right, steps[:1], len(steps))), rows
 
     def step_rows(self, definition: Definition, left: str | None, right: str | None) -> Mapping[Step, Integers]:
         """Return for every step of a sweep the entries of a definition, None for an index that it does not have."""

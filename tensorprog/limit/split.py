@@ -44,7 +44,9 @@ def _rewrite_block(body: tuple[Instruction, ...], state: _Pass) -> Iterator[Inst
 
 
 def _is_mixed(instruction: Map, variables: Variables) -> bool:
-    """Return whether a map is not affine, yet a sum with a linear term in a variable that is not Gaussian."""
+    """Return whether a map of several variables is not affine, yet has a linear term in one that is not Gaussian."""
+    if sum(variables.is_random(name) for name in instruction.operands) < 2:
+        return False
     if not variables.is_random(instruction.target) or variables.affine(instruction.target) is not None:
         return False
     terms = list(_terms(instruction.expression))

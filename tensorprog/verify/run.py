@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -17,28 +17,35 @@ from threadpoolctl import threadpool_limits
 from tensorprog.core.bind import Binding, bind
 from tensorprog.core.evaluate import run_data
 from tensorprog.core.ir import Core
-from tensorprog.core.values import as_matrix
 from tensorprog.errors import DataError, Diagnostic
-from tensorprog.finite.measure import Measurement, measure, with_probes
+from tensorprog.finite.measure import Measured, Measurement, measure, place_axes, with_probes
 from tensorprog.finite.network import FiniteNetwork
 from tensorprog.limit.equations import LimitSystem
 from tensorprog.nonlin.evaluate import evaluate
+from tensorprog.verify.data import default_data
+from tensorprog.verify.deviations import Deviation, Standard, join_deviations
 from tensorprog.verify.judge import judge
 from tensorprog.verify.plan import Check, make_plan
 from tensorprog.verify.report import Verification
-from tensorprog.verify.residuals import Evaluator
+from tensorprog.verify.residuals import Evaluator, Inputs
 
 if TYPE_CHECKING:
     from tensorprog.program import Program
 
-__all__ = ["Options", "Progress", "assess", "compare", "default_data", "measure_networks", "verify"]
+__all__ = ["Options", "Progress", "assess", "compare", "default_data", "default_widths", "measure_networks", "verify"]
 
 Array = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
-Measurements = dict[Measurement, Array]
+Measurements = dict[Measurement, npt.NDArray[np.floating[Any]]]
 
-SAMPLES_WITHOUT_DATA = 3
-CORRELATION = 0.8
+LARGEST_PART = 1 << 22
+"""How many numbers of one quantity are evaluated at once."""
+
+MOST_PLACES = 24
+"""Tangents of vectors over more places are not measured: each place costs a backward pass.
+
+Their equations are checked through those that read them, up to the outputs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def verify(
     program: Program,
     x: Any = None,
     *,
-    widths: Sequence[int] = (256, 1024, 4096),
+    widths: Sequence[int] | None = None,
     samples: int = 64,
     seed: int = 0,
     entries: str = "gaussian",
@@ -81,10 +88,17 @@ def verify(
         LimitError: the program has no limit here.
         DataError: data or options do not fit.
     """
-    options = Options(_checked_widths(widths), _checked_samples(samples), seed, entries, false_alarm, progress)
+    chosen = default_widths(program.core()) if widths is None else _checked_widths(widths)
+    options = Options(chosen, _checked_samples(samples), seed, entries, false_alarm, progress)
     derived = program.derive()
     data = default_data(derived.core, seed, sizes or {}) if x is None else x
     return compare(derived.core, derived.system, data, options)
+
+
+def default_widths(core: Core) -> tuple[int, ...]:
+    """Return the widths to sample at: smaller ones for programs with axes, which cost as much as their places."""
+    has_axes = any(place_axes(core, name) for name in core.types)
+    return (64, 256, 1024) if has_axes else (256, 1024, 4096)
 
 
 def compare(core: Core, system: LimitSystem, data: Any, options: Options) -> Verification:
@@ -101,9 +115,26 @@ def assess(
     """Return the verdict on a limit system, given what was measured on networks of several widths."""
     plan = make_plan(system)
     evaluator = _evaluator(core, system, bind(core, data))
-    limit = tuple(evaluator.residuals(plan, {}, 1))
-    found = {w: tuple(evaluator.residuals(plan, values, options.networks(w))) for w, values in measured.items()}
+    limit = tuple(map(Standard, evaluator.residuals(plan, {}, 1)))
+    found = {
+        width: _deviations(evaluator, limit, values, options.networks(width)) for width, values in measured.items()
+    }
     return judge(core.name, system, limit, found, options.samples, options.false_alarm, seconds)
+
+
+def _deviations(
+    evaluator: Evaluator, limit: tuple[Standard, ...], measured: Measurements, draws: int
+) -> tuple[Deviation | None, ...]:
+    """Return the deviations of all checks, some draws at a time, as memory allows."""
+    plan = tuple(standard.check for standard in limit)
+    step = max(1, LARGEST_PART // max(standard.exact.predicted.size for standard in limit))
+    parts = []
+    for start in range(0, draws, step):
+        chunk = slice(start, min(start + step, draws))
+        values = {item: value[chunk] for item, value in measured.items()}
+        residuals = evaluator.residuals(plan, values, chunk.stop - chunk.start)
+        parts.append([s.deviation(residual) for s, residual in zip(limit, residuals, strict=True)])
+    return tuple(map(join_deviations, zip(*parts, strict=True)))
 
 
 def _checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
@@ -122,55 +153,39 @@ def _checked_samples(samples: int) -> int:
     return int(samples)
 
 
-def default_data(core: Core, seed: int, sizes: Mapping[str, int]) -> dict[str, Array]:
-    """Return three standard-normal samples for every input; sizes that data would bind are `sizes`, or 8.
-
-    The samples have inner products of 0.8 of their squared norm, so that no kernel between two of them is small.
-    """
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**31 - 1,)))
-    known = _Sizes({**core.symbols, **sizes})
-    return {item.name: _correlated(generator, _shape(core, item.name, known)) for item in core.inputs}
-
-
-def _correlated(generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    size = int(np.prod(shape, dtype=np.int64))
-    drawn = generator.standard_normal((SAMPLES_WITHOUT_DATA, size))
-    if size >= SAMPLES_WITHOUT_DATA:
-        directions, _ = np.linalg.qr(drawn.T)
-        identity = np.eye(SAMPLES_WITHOUT_DATA)
-        mixing = np.linalg.cholesky(CORRELATION + (1 - CORRELATION) * identity)
-        drawn = np.sqrt(size) * mixing @ directions.T
-    return drawn.reshape(SAMPLES_WITHOUT_DATA, *shape)
-
-
-class _Sizes(dict[str, float]):
-    """Sizes by name; 8 where none is given."""
-
-    def __missing__(self, key: str) -> float:
-        return 8
-
-
-def _shape(core: Core, name: str, sizes: Mapping[str, float]) -> tuple[int, ...]:
-    kind = core.types[name]
-    extents = [core.axes[axis].extent for axis in kind.axes] + ([] if kind.dimension is None else [kind.dimension])
-    return tuple(int(evaluate(extent, (), sizes)) for extent in extents)
-
-
 def _evaluator(core: Core, system: LimitSystem, binding: Binding) -> Evaluator:
     names = [name for pair in system.grams.values() for name in pair] + list(system.data.values())
     values = run_data(core, binding, tuple(dict.fromkeys(names)))
-    count = binding.samples
-    full = {name: as_matrix(value, count) for name, value in values.items()}
-    grams = {str(f): full[left] @ full[right].T for f, (left, right) in system.grams.items()}
-    data = {str(f): full[name][:, 0] for f, name in system.data.items()}
-    sizes = {symbol.name: float(evaluate(size, (), binding.sizes)) for symbol, size in system.sizes.items()}
-    constants = {symbol.name: value for symbol, value in system.constants.items()}
-    return Evaluator(system, grams, data, {**constants, **sizes}, count)
+    full = {name: _at_places(core, name, value, binding) for name, value in values.items()}
+    sizes = {symbol.name: size for symbol, size in (*system.sizes.items(), *system.right_sizes.items())}
+    inputs = Inputs(
+        count=binding.samples,
+        grams={
+            str(f): np.einsum("ipc,jqc->ijpq", full[left], full[right]) for f, (left, right) in system.grams.items()
+        },
+        data={str(f): full[name][..., 0] for f, name in system.data.items()},
+        parameters={
+            **{symbol.name: value for symbol, value in system.constants.items()},
+            **{name: float(evaluate(size, (), binding.sizes)) for name, size in sizes.items()},
+        },
+        sizes=binding.sizes,
+        places=_places(core, binding),
+    )
+    return Evaluator(system, inputs)
+
+
+def _at_places(core: Core, name: str, value: npt.NDArray[Any], binding: Binding) -> Array:
+    """Return data (N, *axes) or (N, *axes, d) as an array (N, P, d)."""
+    size = value.shape[-1] if core.types[name].dimension is not None else 1
+    whole = np.broadcast_to(value, (binding.samples, *value.shape[1:]))
+    return whole.reshape(binding.samples, -1, size).astype(np.float64)
 
 
 def measure_networks(core: Core, data: Any, plan: tuple[Check, ...], width: int, options: Options) -> Measurements:
     """Return every measurement on all networks of one width, stacked: (S, …)."""
-    wanted = tuple(dict.fromkeys(check.measurement for check in plan if check.measurement is not None))
+    places = _places(core, bind(core, data))
+    items = (check.measurement for check in plan)
+    wanted = tuple(dict.fromkeys(item for item in items if _is_measurable(item, core, places)))
     first = FiniteNetwork(with_probes(core, wanted), width, 0, options.entries, "float32")
     bound = first.bind(data)
     before = sum(options.networks(smaller) for smaller in options.widths if smaller < width)
@@ -188,4 +203,17 @@ def measure_networks(core: Core, data: Any, plan: tuple[Check, ...], width: int,
 
     with threadpool_limits(1), ThreadPoolExecutor(cpu_count() or 1) as pool:
         draws = list(pool.map(draw, range(options.networks(width))))
-    return {item: np.stack([values[item] for values in draws]).astype(np.float64) for item in wanted}
+    return {item: np.stack([values[item] for values in draws]) for item in wanted}
+
+
+def _is_measurable(item: Measurement | None, core: Core, places: Mapping[str, int]) -> TypeGuard[Measurement]:
+    """Return whether a check has a measurement, of variables of the sampled program, that is not too expensive."""
+    if item is None or not {item.left, item.right} <= core.types.keys():
+        return False
+    is_output = core.types[item.left].dimension is None
+    return is_output or item.kind is not Measured.TANGENT or max(places[item.left], places[item.right]) <= MOST_PLACES
+
+
+def _places(core: Core, binding: Binding) -> dict[str, int]:
+    """Return how many places every variable has."""
+    return {name: math.prod(binding.extents[axis] for axis in place_axes(core, name)) for name in core.types}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-__all__ = ["Fit", "Rate", "fit_limit", "fit_rate", "threshold"]
+__all__ = ["Fit", "Rate", "fit_limit", "fit_limits", "fit_rate", "threshold"]
 
 Array = npt.NDArray[np.float64]
 
@@ -55,16 +55,27 @@ def fit_limit(draws: Mapping[int, Array]) -> Fit:
     Args:
         draws: width n -> the values of S draws.
     """
+    (fit,) = fit_limits({width: values[:, None] for width, values in draws.items()}, np.ones(1))
+    return fit
+
+
+def fit_limits(draws: Mapping[int, Array], sizes: Array) -> tuple[Fit, ...]:
+    """Return the intercepts of several quantities, each as `fit_limit` does.
+
+    Args:
+        draws: width n -> the values of S draws of all quantities, an array (S, quantities).
+        sizes: how large the numbers are from which each quantity was computed, relative to its own unit.
+    """
     n = np.concatenate([np.full(len(values), float(width)) for width, values in draws.items()])
     y = np.concatenate(list(draws.values()))
     design = np.stack([np.ones_like(n), 1 / n], axis=1)[:, : 1 + (len(draws) > 1)]
     root = np.sqrt(n)[:, None]
-    scaled, target = design * root, y * root[:, 0]
+    scaled, target = design * root, y * root
     coefficients, *_ = np.linalg.lstsq(scaled, target, rcond=None)
     freedom = len(y) - scaled.shape[1]
-    spread = float(np.sum((target - scaled @ coefficients) ** 2)) / freedom
-    error = float(np.sqrt(spread * np.linalg.inv(scaled.T @ scaled)[0, 0]))
-    return Fit(float(coefficients[0]), max(error, ROUNDING), freedom)
+    spreads = np.sum((target - scaled @ coefficients) ** 2, axis=0) / freedom
+    errors = np.maximum(np.sqrt(spreads * np.linalg.inv(scaled.T @ scaled)[0, 0]), ROUNDING * sizes)
+    return tuple(Fit(float(a), float(e), freedom) for a, e in zip(coefficients[0], errors, strict=True))
 
 
 def fit_rate(draws: Mapping[int, Array], confidence: float) -> Rate:

@@ -15,11 +15,11 @@ from tensorprog.limit.backward import derive_backward
 from tensorprog.limit.derive import derive
 from tensorprog.limit.equations import LimitSystem
 from tensorprog.runtime.gram import Kernel
+from tests.references.samples import SHAPES
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples"
 SHALLOW = {"deep_mlp": {"L": 3}, "tied_mlp": {"L": 3}, "residual_mlp": {"L": 3}, "norm_residual_mlp": {"L": 2}}
-WITH_AXES = {"attention", "cnn", "rnn"}
-EXAMPLES = sorted({path.stem for path in FOLDER.glob("*.tp")} - WITH_AXES)
+EXAMPLES = sorted({path.stem for path in FOLDER.glob("*.tp")} - set(SHAPES))  # those without axes
 
 HEAD = """program small(s = 1.3)
 width n
