@@ -214,8 +214,12 @@ class Ledger:
         """Return the brackets [place ∈ axis] that hold for a read within the range of a variable."""
         found = []
         for place, axis in zip(ref.index, self.variables.axes(ref.name), strict=True):
-            if not self.variables.places.is_inside(place, axis):
-                found.append(Within(place, sp.Symbol(axis), copy))
+            if self.variables.places.is_inside(place, axis):
+                continue
+            if self.variables.core.axes[axis].circular:
+                span = self.variables.definitions[ref.name].span
+                raise refuse_rolled(f"`{ref.name}` is read round a circular axis after a loop", span)
+            found.append(Within(place, sp.Symbol(axis), copy))
         return found
 
     def _looks_back(self, refs: tuple[Ref, ...]) -> bool:

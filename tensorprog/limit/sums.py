@@ -26,7 +26,9 @@ def equal(left: sp.Expr, right: sp.Expr) -> sp.Expr:
     difference = sp.expand(left - right)
     if difference.is_Integer:
         return sp.Integer(int(difference == 0))
-    return sp.KroneckerDelta(left, right)
+    terms = sp.Add.make_args(difference)
+    above = sp.Add(*(term for term in terms if not term.could_extract_minus_sign()))
+    return sp.KroneckerDelta(above, above - difference)
 
 
 def add_up(body: sp.Expr, indices: Iterable[sp.Symbol], places: Places, shapes: Shapes) -> sp.Expr:
