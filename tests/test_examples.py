@@ -1,4 +1,4 @@
-"""Every example parses, prints, is sampled, and (but for those beyond today's limit) derived, compiled and verified."""
+"""Every example parses, prints and is sampled; those without axes are derived, compiled and verified here."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy.typing as npt
 import pytest
 
 import tensorprog as tp
+from tests.references.samples import SHAPES, draw, stacked
 
 Array = npt.NDArray[np.float64]
 
 FOLDER = Path(__file__).parent.parent / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.tp"))
 
-# Programs with index axes: sampled and printed, their limit refused for now. With the shape of one sample.
-REFUSED = {"attention": (5, 3), "cnn": (6, 5, 3), "rnn": (7, 3)}
-DERIVED = [name for name in NAMES if name not in REFUSED]
+# The limits of programs with axes have tests of their own, in test_examples_axes.py.
+DERIVED = [name for name in NAMES if name not in SHAPES]
 KERNELS = [(name, output.name) for name in DERIVED for output in tp.load(FOLDER / f"{name}.tp").outputs]
 
 DUPLICATE, ORIGINAL, ZERO = 3, 1, 4
@@ -45,14 +45,23 @@ def compiled(name: str, backend: str):
 
 def samples(name: str) -> Array:
     """Five samples: the fourth is the second again, the fifth is zero."""
-    x = np.random.default_rng(0).standard_normal((5, *REFUSED.get(name, (4,))))
+    x = np.random.default_rng(0).standard_normal((5, 4))
     x[DUPLICATE], x[ZERO] = x[ORIGINAL], 0.0
     return x
 
 
+def data(name: str) -> Array | dict[str, Array]:
+    """The same for any example: five samples, the fourth is the second again."""
+    if name not in SHAPES:
+        return samples(name)
+    drawn = draw(name, SHAPES[name], 5, seed=0)
+    drawn[DUPLICATE] = drawn[ORIGINAL]
+    return stacked(drawn)
+
+
 def test_there_are_examples_of_both_kinds() -> None:
     assert len(DERIVED) >= 12
-    assert set(REFUSED) <= set(NAMES)
+    assert set(SHAPES) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,26 +81,20 @@ def test_example_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example_is_sampled(name: str) -> None:
-    x = samples(name)
+    x = data(name)
     for output in load(name).outputs:
         network = load(name).sample(width=64, seed=1)
         values, tangents = network(x, output=output.name), network.ntk(x, output=output.name)
-        assert values.shape == (5,)
-        assert tangents.shape == (5, 5)
+        assert len(values) == 5
+        assert tangents.shape == (5, 5, *values.shape[1:], *values.shape[1:])
         assert np.isfinite(values).all()
         assert values[DUPLICATE] == pytest.approx(values[ORIGINAL], rel=1e-12)
+        rank = values.ndim - 1
+        order = [0, *range(2, 2 + rank), 1, *range(2 + rank, 2 + 2 * rank)]
+        tangents = tangents.transpose(order).reshape(values.size, values.size)
         # A Gram matrix of gradients: symmetric, no eigenvalue below rounding.
         assert (tangents == tangents.T).all()
         assert np.linalg.eigvalsh(tangents).min() >= -1e-12 * np.trace(tangents)
-
-
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_limit_with_axes_is_refused_in_words(name: str) -> None:
-    with pytest.raises(tp.LimitError) as caught:
-        load(name).derive()
-    assert caught.value.code == "TP310"
-    assert caught.value.span is not None
-    assert caught.value.hint is not None
 
 
 @pytest.mark.parametrize("name", DERIVED)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from tensorprog.codegen.laws import IrregularLawError, find_sides
 from tensorprog.codegen.source import Series, SeriesPlan, Side, Tables, lay_out
 from tensorprog.kernel.ir import (
     Copy,
@@ -20,25 +21,18 @@ from tensorprog.kernel.ir import (
     Let,
     Loop,
     Op,
-    Position,
     Ref,
     Scalar,
     Statement,
     Sweep,
     expectations,
     lets,
-    references,
-    walk,
 )
 
 __all__ = ["CORRELATION", "IrregularLawError", "plan_series"]
 
 CORRELATION = "correlation"
 """The operator with the value c / √(q₁ q₂) of (q₁, q₂, c), 0 where a variance vanishes."""
-
-
-class IrregularLawError(NotImplementedError):
-    """A numerical expectation is not that of two functions, each of a law of one of the two samples."""
 
 
 def plan_series(ir: KernelIR) -> tuple[KernelIR, SeriesPlan | None]:
@@ -104,10 +98,8 @@ class _Planner:
         if not isinstance(let, Let) or not isinstance(node, Expectation):
             yield let
             return
-        if node.kind != "PairExpectation":
-            raise IrregularLawError(f"{let.name} is a {node.kind} that generated code cannot compute")
-        m1, m2, q1, q2, c = node.args
-        left, right = self._sides(let.name, (node.functions[0], m1, q1), (node.functions[1], m2, q2), around)
+        left, right = find_sides(let.name, node, around, self._inline)
+        *_, q1, q2, c = node.args
         names = self.ir.merged.get(let.name, (let.name,))
         tables = self.left.add(left, around), self.right.add(right, around)
         self.series[let.name, let.indices] = Series(len(self.series), *tables, names)
@@ -116,18 +108,6 @@ class _Planner:
             yield Let(f"%rho.{let.name}", let.indices, Op(CORRELATION, (q1, q2, c)))
         yield replace(let, value=replace(node, args=(known[q1, q2, c],)))
 
-    def _sides(
-        self, name: str, first: tuple[str, Scalar, Scalar], second: tuple[str, Scalar, Scalar], around: tuple[Loop, ...]
-    ) -> tuple[Side, Side]:
-        """Return the sides of the left and of the right sample, whichever function is whose."""
-        one, other = (_side(function, self._inline(m), self._inline(q), around) for function, m, q in (first, second))
-        copies = _copies(one), _copies(other)
-        if copies[0] <= {Copy.LEFT} and copies[1] <= {Copy.RIGHT}:
-            return one, other
-        if copies[0] <= {Copy.RIGHT} and copies[1] <= {Copy.LEFT}:
-            return other, one
-        raise IrregularLawError(f"the laws of {name} are not those of one sample each")
-
     def _inline(self, scalar: Scalar) -> Scalar:
         """Return a law with the temporaries that it reads written out."""
         if isinstance(scalar, Op):
@@ -135,20 +115,3 @@ class _Planner:
         if isinstance(scalar, Ref) and scalar.copy is Copy.OWN and (scalar.name, scalar.indices) in self.temporaries:
             return self._inline(self.temporaries[scalar.name, scalar.indices])
         return scalar
-
-
-def _side(function: str, mean: Scalar, variance: Scalar, around: tuple[Loop, ...]) -> Side:
-    used = {symbol for scalar in (mean, variance) for symbol in _symbols(scalar)}
-    return Side(function, mean, variance, tuple(loop.index for loop in around if loop.index in used))
-
-
-def _symbols(scalar: Scalar) -> Iterator[str | None]:
-    yield from (index.symbol for ref in references(scalar) for index in ref.indices)
-    yield from (node.index for node in walk(scalar) if isinstance(node, Position))
-
-
-def _copies(side: Side) -> set[Copy]:
-    """Return whose quantities a law reads; an expectation inside it is its own program's."""
-    scalars = side.mean, side.variance
-    inner = {Copy.OWN} if any(isinstance(node, Expectation) for scalar in scalars for node in walk(scalar)) else set()
-    return inner | {ref.copy for scalar in scalars for ref in references(scalar)}

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from tensorprog.codegen.arrays.requests import ArrayPlan
-from tensorprog.kernel.ir import Copy, Index, KernelIR, Scalar, definitions, expressions, ranges, reads, references
+from tensorprog.codegen.laws import Side
+from tensorprog.kernel.ir import Copy, Index, KernelIR, definitions, expressions, ranges, reads, references
 
 __all__ = [
     "KernelSource",
@@ -93,16 +94,6 @@ def lay_out(names: Iterable[str], bounds: Mapping[str, tuple[tuple[int, int], ..
             size *= last - first + 1
         count += size
     return Layout(bases, {name: bounds[name] for name in bases if name in bounds}, count)
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A function under the law N(mean, variance) of one sample, for all values of the indices `symbols`."""
-
-    function: str
-    mean: Scalar
-    variance: Scalar
-    symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,8 @@ def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
     chosen = reader.random.intersection(operands(expr))
     if not chosen:
         return (Product(reader.asymptotics.evaluate(expr, reader.values), {}),)
-    plain = not any(isinstance(node, Position) for node in walk(expr)) or not _comes_apart(expr)
-    if plain and _is_univariate(expr, chosen) and not reader.asymptotics.has_width(expr):
-        (index,) = chosen
-        return (Product(_one(reader), {reader.refs[index]: _in_argument(expr, index)}),)
+    if _is_univariate(expr, chosen) and not reader.asymptotics.has_width(expr):
+        return _with_index_outside(expr, reader) or _univariate(expr, chosen, reader)
     if isinstance(expr, Call) and expr.fn.derivative is None:
         return products(_unfold(expr), reader)
     if not isinstance(expr, Apply) or expr.function not in _EXPANSIONS:
@@ -70,8 +68,21 @@ def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
     return _EXPANSIONS[expr.function](expr.args, reader)
 
 
-def _comes_apart(expr: Expr) -> bool:
-    return isinstance(expr, Apply) and expr.function in ("add", "sub", "neg", "mul")
+def _univariate(expr: Expr, chosen: frozenset[int], reader: Reader) -> tuple[Product, ...]:
+    (index,) = chosen
+    return (Product(_one(reader), {reader.refs[index]: _in_argument(expr, index)}),)
+
+
+def _with_index_outside(expr: Expr, reader: Reader) -> tuple[Product, ...] | None:
+    """Return a function of one variable and of an index as a sum of products with the index in the coefficients."""
+    if not any(isinstance(node, Position) for node in walk(expr)):
+        return None
+    if not isinstance(expr, Apply) or expr.function not in ("add", "sub", "neg", "mul", "div"):
+        return None
+    try:
+        return _EXPANSIONS[expr.function](expr.args, reader)
+    except Inseparable:
+        return None
 
 
 def _is_univariate(expr: Expr, chosen: frozenset[int]) -> bool:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from tensorprog.codegen.arrays.requests import (
     ArrayPlan,
+    ArraySeries,
     AxisExtent,
     AxisStart,
     EntryCount,
@@ -44,7 +45,7 @@ from tensorprog.nonlin.expression import Number
 __all__ = ["Context"]
 
 _RESERVED = frozenset(
-    "math np njit tile x_row y_row upper work left right sizes tables out rows columns i j e m o r abs float min max"
+    "math np njit tile a b missed worst x_row y_row upper work left right sizes tables out rows columns i j e m o r abs float min max"
     " range".split()
 )
 
@@ -90,10 +91,10 @@ class Context:
         """Return the dimensions of each component of an array."""
         return components(self.shapes[array])
 
-    def plan(self) -> ArrayPlan:
-        """Return everything that was asked for."""
+    def plan(self, series: tuple[ArraySeries, ...]) -> ArrayPlan:
+        """Return everything that was asked for, with the numerical expectations."""
         slots = {name: self.slots(name) for name in self.lives}
-        return ArrayPlan(tuple(self.requests), self.shapes, tuple(self.groups), dict(self.lives), slots)
+        return ArrayPlan(tuple(self.requests), self.shapes, tuple(self.groups), dict(self.lives), slots, series)
 
     def line(self, text: str) -> None:
         """Write a line."""

@@ -16,10 +16,10 @@ from tensorprog.codegen.arrays.modes import find_modes, write_modes
 from tensorprog.codegen.arrays.pointwise import write_group
 from tensorprog.codegen.arrays.requests import EntryCount, GramDepth, GramMap, GramOffset, Part, PartCount, ResultMap
 from tensorprog.codegen.arrays.schedule import schedule
+from tensorprog.codegen.arrays.series import find_series, is_series, write_series
 from tensorprog.codegen.arrays.shapes import is_placed
 from tensorprog.codegen.arrays.sharing import share_sums
 from tensorprog.codegen.arrays.sweeps import write_sweep
-from tensorprog.codegen.series import IrregularLawError
 from tensorprog.codegen.source import KernelSource, Writer, content_hash, lay_out, used_grams
 from tensorprog.kernel.ir import (
     Contract,
@@ -34,7 +34,6 @@ from tensorprog.kernel.ir import (
     Statement,
     Sweep,
     definitions,
-    expectations,
     expressions,
     references,
     walk,
@@ -47,6 +46,7 @@ HELPERS: Mapping[str, str] = {
     **dict.fromkeys(("band_row", "dense_row", "span_row", "wrapped_row"), "lookup"),
     **dict.fromkeys(("collect", "copy", "fill", "gather", "gather_row", "scatter"), "moves"),
     **dict.fromkeys(("dot", "fill_gram", "total"), "sums"),
+    "fill_series": "laws",
     **dict.fromkeys(("combine_entries", "combine_rows", "expand_rows", "reduce_rows"), "modes"),
 }
 """The module of `runtime` with each function that may be called."""
@@ -63,16 +63,20 @@ _ARGUMENTS = {
     "upper": "int64",
     "out": "float64[:, :, :, ::1]",
 }
+_SERIES_ARGUMENTS = {
+    "a": "float64[:, ::1]",
+    "b": "float64[:, ::1]",
+    "missed": "uint8[:, ::1]",
+    "worst": "float64[::1]",
+}
 
 
 def emit_arrays(ir: KernelIR) -> KernelSource:
     """Return the source of the pair program of `ir`, a program over axes.
 
     Raises:
-        IrregularLawError: it has numerical expectations; the interpreter runs those.
+        IrregularLawError: a numerical expectation has no Hermite series; the interpreter runs those.
     """
-    if any(True for _ in expectations(ir.pair)):
-        raise IrregularLawError("numerical expectations over axes are left to the interpreter")
     return _Emitter(ir).emit()
 
 
@@ -81,6 +85,7 @@ class _Emitter:
         ir, sharing = share_sums(ir)
         self.ir, self.context = ir, Context(ir, frozenset(HELPERS))
         self.context.groups.extend(sharing.groups)
+        self.series = find_series(ir)
         self.pending = {name: None for name in used_grams(ir)}
         self.stored = _find_stored(ir)
         self.dynamic = frozenset(name for name, axis in ir.axes.items() if not isinstance(axis.extent, Number))
@@ -98,7 +103,8 @@ class _Emitter:
         header, empty = self._header(head + body), lay_out((), {})
         text = header + head + body
         sizes = (*self.ir.sizes, *self.ir.right_sizes)
-        return KernelSource(self.ir.name, text, used_grams(self.ir), sizes, empty, empty, results, None, context.plan())
+        plan = context.plan(tuple(self.series.values()))
+        return KernelSource(self.ir.name, text, used_grams(self.ir), sizes, empty, empty, results, None, plan)
 
     def _header(self, text: str) -> str:
         context = self.context
@@ -125,10 +131,11 @@ class _Emitter:
     def _function_head(self) -> str:
         """Return the beginning of the function: the numbers that it was given, the loops over the pairs."""
         writer, context = Writer(), self.context
-        signature = f"void({', '.join(_ARGUMENTS.values())})"
+        arguments = {**_ARGUMENTS, **(_SERIES_ARGUMENTS if self.series else {})}
+        signature = f"void({', '.join(arguments.values())})"
         options = 'nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"}'
         writer.line(f'@njit("{signature}", {options})')
-        with writer.block(f"def tile({', '.join(_ARGUMENTS)}):"):
+        with writer.block(f"def tile({', '.join(arguments)}):"):
             writer.line('"""Fill out[k, i, j], result k for the sample i of the left and j of the right."""')
             for name, variable in context.parameters.items():
                 writer.line(f"{variable} = {self._parameter(name)}")
@@ -162,6 +169,9 @@ class _Emitter:
             case Contract():
                 self._write_note(part)
                 self._write_contract(part)
+            case Let() if is_series(part):
+                self._write_note(part)
+                write_series(self.context, part, self.series[part.name, part.indices])
             case Let():
                 self._write_note(part)
                 write_entries(self.context, part, {})

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tensorprog.codegen.laws import Side
 from tensorprog.kernel.ir import AxisIndex, Copy, Place, Scalar
 
 __all__ = [
     "ArrayPlan",
+    "ArraySeries",
     "AxisExtent",
     "AxisStart",
     "ComponentTable",
@@ -25,11 +27,14 @@ __all__ = [
     "IsAligned",
     "IsBroken",
     "IsIdentity",
+    "LawOffset",
+    "LawWidth",
     "Mode",
     "Offset",
     "PaddedRow",
     "Part",
     "PartCount",
+    "Pieces",
     "Positions",
     "RangeExtent",
     "RangeStart",
@@ -371,6 +376,53 @@ class ResultMap(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class LawOffset(Request):
+    """Where the tables of one of the two samples for a series start in its row of coefficients."""
+
+    copy: Copy
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LawWidth(Request):
+    """How far apart the rows of these tables are: at least the number of positions that the laws have."""
+
+    copy: Copy
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces(Request):
+    """Table: the entries of the array of a series in pieces along which both laws go from position to position.
+
+    The number of pieces, then for each: first entry, number of entries, first law of the left and of the right sample.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySeries:
+    """A numerical expectation over axes, as a Hermite series.
+
+    Attributes:
+        number: which of the series this is.
+        array: the array, with the indices `axes`, that has the values.
+        axes: its indices.
+        sides: the functions and laws, by the sample that they belong to.
+        bounds: the first and last value of the loop indices of each side.
+        quantities: what it is an equation of.
+    """
+
+    number: int
+    array: str
+    axes: tuple[AxisIndex, ...]
+    sides: Mapping[Copy, Side]
+    bounds: Mapping[Copy, tuple[tuple[int, int], ...]]
+    quantities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayPlan:
     """What surrounds generated code for arrays.
 
@@ -380,6 +432,7 @@ class ArrayPlan:
         groups: arrays that are computed together, over all entries that any of them needs.
         lives: the first and last step at which an array is needed.
         slots: how many values of its loop indices an array keeps.
+        series: the numerical expectations.
     """
 
     requests: tuple[Request, ...]
@@ -387,3 +440,4 @@ class ArrayPlan:
     groups: tuple[tuple[str, ...], ...]
     lives: Mapping[str, tuple[int, int]]
     slots: Mapping[str, int] = field(default_factory=dict)
+    series: tuple[ArraySeries, ...] = ()

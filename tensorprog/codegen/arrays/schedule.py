@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tensorprog.codegen.arrays.pointwise import can_join, is_pointwise
-from tensorprog.kernel.ir import Contract, Copy, Definition, Index, Let, Loop, Ref, Statement, Sweep, expressions, walk
+from tensorprog.kernel.ir import (
+    Contract,
+    Copy,
+    Definition,
+    Expectation,
+    Index,
+    Let,
+    Loop,
+    Ref,
+    Statement,
+    Sweep,
+    expressions,
+    walk,
+)
 
 __all__ = ["schedule"]
 
@@ -40,7 +53,7 @@ def _schedule_run(definitions: list[Definition]) -> Iterator[list[Let] | Contrac
 
 
 def _is_joinable(definition: Definition) -> bool:
-    return isinstance(definition, Let) and is_pointwise(definition)
+    return isinstance(definition, Let) and is_pointwise(definition) and not isinstance(definition.value, Expectation)
 
 
 def _group(waiting: list[Definition], blocked: set[Key]) -> list[Let]:
@@ -48,7 +61,7 @@ def _group(waiting: list[Definition], blocked: set[Key]) -> list[Let]:
     group: list[Let] = []
     done: set[Key] = set()
     for entry in waiting:
-        if not isinstance(entry, Let) or not is_pointwise(entry) or _reads(entry) & (blocked - done):
+        if not isinstance(entry, Let) or not _is_joinable(entry) or _reads(entry) & (blocked - done):
             continue
         if not group or can_join(entry, group):
             group.append(entry)
