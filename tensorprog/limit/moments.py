@@ -325,7 +325,7 @@ class Moments:
         what = f"{self.variables.describe(ref.name)} is a function, without a closed form, of an index"
         if not value.free_symbols <= self.variables.places.indices.keys():
             return refuse_rolled(what, span)
-        hint = "name what the index multiplies: g[i] = i * h[i], then tanh(g[i])"
+        hint = "take the index out of the function, or into an affine argument: i * tanh(h[i]), tanh(i * h[i])"
         return LimitError(Diagnostic("TP338", f"{what} and a vector", span, hint))
 
     def _shrinks(self, ref: Ref) -> bool:

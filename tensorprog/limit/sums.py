@@ -50,16 +50,18 @@ def _add_up(body: sp.Expr, index: sp.Symbol, places: Places, shapes: Shapes) -> 
 def _term(term: sp.Expr, index: sp.Symbol, places: Places, shapes: Shapes) -> sp.Expr:
     factors = list(sp.Mul.make_args(term))
     for factor in factors:
-        if isinstance(factor, sp.KroneckerDelta) and index in factor.free_symbols:
-            value = _solve(factor, index)
-            if value is not None:
-                others = [other for other in factors if other is not factor]
-                return _fixed(sp.Mul(*others), index, value, places, shapes)
-        if isinstance(factor, AxisSum) and factor.body.has(sp.KroneckerDelta) and index in factor.free_symbols:
+        if isinstance(factor, sp.KroneckerDelta) and _solves(factor, index):
+            others = [other for other in factors if other is not factor]
+            return _fixed(sp.Mul(*others), index, _solve(factor, index), places, shapes)
+        if isinstance(factor, AxisSum) and any(_solves(bracket, index) for bracket in factor.atoms(sp.KroneckerDelta)):
             others = sp.Mul(*(other for other in factors if other is not factor))
             inner = _add_up(others * factor.body, index, places, shapes)
             return add_up(inner, factor.indices, places, shapes)
     return _plain(term, index, places)
+
+
+def _solves(bracket: sp.KroneckerDelta, index: sp.Symbol) -> bool:
+    return index in bracket.free_symbols and _solve(bracket, index) is not None
 
 
 def _solve(bracket: sp.KroneckerDelta, index: sp.Symbol) -> sp.Expr | None:

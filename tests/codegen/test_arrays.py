@@ -290,9 +290,9 @@ def test_components_pair_the_copies_of_an_axis_in_order() -> None:
     assert components(axes) == ((0, 2), (1,), (3,))
 
 
-def test_numerical_expectations_are_left_to_the_interpreter() -> None:
+def test_laws_of_both_samples_are_left_to_the_interpreter() -> None:
     def write(program: Program) -> str:
-        law = Const(0.0), Const(0.0), *program.law("<x>", "i", "i′")
+        law = program.ref("<x>", "i, i′"), Const(0.0), *program.law("<x>", "i", "i′")
         program.let("K_a", "i i′", Expectation("PairExpectation", ("phi", "phi"), law))
         program.contract("K_f", "", ("i i′", (program.ref("K_a", "i, i′"),)))
         return "K_f"
