@@ -18,10 +18,9 @@ from tensorprog.core.ir import Core, Gradient, Instruction, Map, MatMul, Output,
 from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError
 from tensorprog.limit.derive import assemble, make_systems, refuse_unsupported
-from tensorprog.limit.equations import LimitSystem, Result, X
+from tensorprog.limit.equations import Kind, LimitSystem, Result, Subject, X
 from tensorprog.limit.moments import Moments
 from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
-from tensorprog.limit.sums import equal
 from tensorprog.limit.variables import Ref, Variables
 from tensorprog.nonlin.expression import ONE, Symbol
 
@@ -41,7 +40,13 @@ def derive_backward(core: Core, output: Output, expectations: Expectations = Exp
     asymptotics = Asymptotics(backward, variables.sizes)
     systems = make_systems(variables, asymptotics, expectations)
     one, two = (_double_sum(moments, backward, variables) for moments in (systems.one, systems.two))
-    results = {(output.name, "ntk"): Result(one.coefficient, two.coefficient)}
+    subject = Subject(Kind.TANGENT, output.source, output.source)
+    results = {
+        (output.name, "ntk"): Result(
+            systems.one.ledger.over_axes(subject, one.coefficient, output.span),
+            systems.two.ledger.over_axes(subject, two.coefficient, output.span),
+        )
+    }
     return assemble(backward, systems, asymptotics, independence, results, {})
 
 
@@ -96,11 +101,13 @@ def _pair_of_uses(moments: Moments, core: Core, variables: Variables, left: Grad
     parameter = core.parameters[left.parameter]
     here = {axis: variables.places.fresh(axis, X) for axis in left.axes}
     there = {axis: variables.places.fresh(axis, moments.right) for axis in right.axes}
-    first = [variables.places.place(index, here) for index in left.indices]
-    second = moments.ledger.across_sizes(tuple(variables.places.place(index, there) for index in right.indices))
-    weight = {sp.Symbol(axis): place for axis, place in zip(parameter.axes, first, strict=True)}
-    same = sp.Mul(*(equal(a, b) for a, b in zip(first, second, strict=True)))
-    term = moments.asymptotics.at(weight).evaluate(parameter.multiplier) * Term(same)
+    first, second = (
+        {axis: variables.places.place(index, values) for axis, index in zip(parameter.axes, use.indices, strict=True)}
+        for use, values in ((left, here), (right, there))
+    )
+    weight = {sp.Symbol(axis): place for axis, place in first.items()}
+    term = moments.asymptotics.at(weight).evaluate(parameter.multiplier)
+    term = term * moments.weights.same_at(parameter, first, second)
     adjoints = (variables.resolve(left.adjoint, None, here), variables.resolve(right.adjoint, None, there))
     term = term * _contract(moments, variables, adjoints, Term(sp.Integer(1), sp.Integer(-1)))
     if left.operand is not None and right.operand is not None:

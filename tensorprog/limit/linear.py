@@ -75,8 +75,18 @@ def _scatter(ref: Ref, definition: Scatter, variables: Variables, copy: sp.Symbo
     places = variables.places
     bound = {axis: places.fresh(axis, copy) for axis in variables.axes(definition.source)}
     targets = (places.place(index, bound) for index in definition.indices)
-    here = sp.Mul(*(equal(target, place) for target, place in zip(targets, ref.index, strict=True)))
+    ends = zip(targets, ref.index, variables.axes(ref.name), strict=True)
+    here = sp.Mul(*(_is_at(target, place, axis, variables) for target, place, axis in ends))
     return Part(variables.resolve(definition.source, ref.at, bound), indices=tuple(bound.values()), where=here)
+
+
+def _is_at(target: sp.Expr, place: sp.Expr, axis: str, variables: Variables) -> sp.Expr:
+    """Return [target = place], on a circular axis modulo its extent."""
+    if not variables.core.axes[axis].circular:
+        return equal(target, place)
+    places = variables.places
+    turns = places.turns(target - place, axis)
+    return sp.Add(*(equal(target, place + turn * places.extent(axis)) for turn in turns))
 
 
 def _state(ref: Ref, variables: Variables) -> Iterator[Part]:

@@ -16,7 +16,7 @@ from sympy.core.function import AppliedUndef
 from tensorprog.core.ir import Map
 from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
-from tensorprog.limit.equations import Assumption, AxisSum, Equation, Kind, Subject, Within, X, Y
+from tensorprog.limit.equations import Assumption, AxisSum, Equation, Kind, Subject, X, Y
 from tensorprog.limit.scaling import Term
 from tensorprog.limit.sizes import PRIME
 from tensorprog.limit.sums import add_up
@@ -219,7 +219,7 @@ class Ledger:
             if self.variables.core.axes[axis].circular:
                 span = self.variables.definitions[ref.name].span
                 raise refuse_rolled(f"`{ref.name}` is read round a circular axis after a loop", span)
-            found.append(Within(place, sp.Symbol(axis), copy))
+            found.append(self.variables.places.within(place, axis, copy))
         return found
 
     def _looks_back(self, refs: tuple[Ref, ...]) -> bool:

@@ -10,7 +10,7 @@ import sympy as sp
 from tensorprog.core.ir import Map, Sum
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.affine import affine_form
-from tensorprog.limit.equations import Within, X
+from tensorprog.limit.equations import X
 from tensorprog.limit.linear import linear_form
 from tensorprog.limit.normal_form import ARGUMENT, Inseparable, Product, Reader, compose, products, repeat
 from tensorprog.limit.scaling import UNIT, Asymptotics, Term
@@ -57,7 +57,7 @@ class Normalizer:
         else:
             found = [_Case(sp.Integer(1), lambda: self._derive(ref))]
         outside = [
-            Within(place, sp.Symbol(axis), X)
+            variables.places.within(place, axis, X)
             for place, axis in zip(ref.index, variables.axes(ref.name), strict=True)
             if not variables.places.is_inside(place, axis)
         ]

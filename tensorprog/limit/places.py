@@ -6,17 +6,21 @@ symbol of its own. Every symbol is remembered with its axis and its copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 
 import sympy as sp
 
 from tensorprog.core.ir import Affine, Core
-from tensorprog.limit.equations import X, Y
+from tensorprog.limit.equations import Within, X, Y
 from tensorprog.limit.sizes import PRIME, Sizes
 from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import Apply, Expr
 
 __all__ = ["Places"]
+
+_MOST_TURNS = 64
+"""More times round a circular axis no index goes."""
 
 
 class Places:
@@ -120,6 +124,32 @@ class Places:
         first = self.first(axis)
         last = first + self.extent(axis, copy or X) - 1
         return _is_natural(sp.expand(low - first)) and _is_natural(sp.expand(last - high))
+
+    def turns(self, difference: sp.Expr, axis: str) -> tuple[int, ...]:
+        """Return how many times round a circular axis two positions of one copy, so far apart, can be."""
+        low, high = self.bounds(difference)
+        extent = self.extent(axis)
+        return (0, *_multiples(extent, high), *(-turn for turn in _multiples(extent, -low)))
+
+    def within(self, place: sp.Expr, axis: str, copy: sp.Symbol) -> sp.Expr:
+        """Return the bracket [place ∈ axis], a number where that is known."""
+        if self.is_inside(place, axis, copy):
+            return sp.Integer(1)
+        low, high = self.bounds(place, copy)
+        first = self.first(axis)
+        last = first + self.extent(axis, copy) - 1
+        is_outside = _is_natural(sp.expand(first - high - 1)) or _is_natural(sp.expand(low - last - 1))
+        return sp.Integer(0) if is_outside else Within(place, sp.Symbol(axis), copy)
+
+    def safe(self, place: sp.Expr, axis: str, copy: sp.Symbol) -> sp.Expr:
+        """Return a position that is always on the axis, and that is `place` where that is."""
+        first = self.first(axis)
+        return first + self.within(place, axis, copy) * (place - first)
+
+
+def _multiples(extent: sp.Expr, most: sp.Expr) -> Iterator[int]:
+    """Return the m ≥ 1 for which m · extent is not known to exceed `most`."""
+    return itertools.takewhile(lambda m: not _is_natural(sp.expand(m * extent - most - 1)), range(1, _MOST_TURNS))
 
 
 def _is_natural(expr: sp.Expr) -> bool:

@@ -76,10 +76,25 @@ def _solve(bracket: sp.KroneckerDelta, index: sp.Symbol) -> sp.Expr | None:
 
 def _fixed(body: sp.Expr, index: sp.Symbol, value: sp.Expr, places: Places, shapes: Shapes) -> sp.Expr:
     axis, copy = places.indices[index]
-    fixed = body.xreplace({index: value})
-    if places.is_inside(value, axis, copy) or _is_read_there(body, index, axis, copy, places, shapes):
-        return fixed
-    return fixed * Within(value, sp.Symbol(axis), copy)
+    bracket = places.within(value, axis, copy)
+    if bracket.is_number:
+        return bracket * body.xreplace({index: value}) if bracket else sp.Integer(0)
+    fixed = _put(body, index, value, places.safe(value, axis, copy))
+    return fixed if _is_read_there(body, index, axis, copy, places, shapes) else fixed * bracket
+
+
+def _put(expr: sp.Expr, index: sp.Symbol, value: sp.Expr, safe: sp.Expr) -> sp.Expr:
+    """Return an expression with `value` for an index in quantities and brackets, and `safe` for it in formulas.
+
+    A law that depends on a position may have no value beyond the axis, where the bracket beside it is zero.
+    """
+    if index not in expr.free_symbols:
+        return expr
+    if expr == index:
+        return safe
+    if isinstance(expr, AppliedUndef | sp.KroneckerDelta | Within):
+        return expr.xreplace({index: value})
+    return expr.func(*(_put(arg, index, value, safe) for arg in expr.args))
 
 
 def _is_read_there(body: sp.Expr, index: sp.Symbol, axis: str, copy: sp.Symbol, places: Places, shapes: Shapes) -> bool:

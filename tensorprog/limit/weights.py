@@ -6,13 +6,13 @@ modulo the extent on a circular axis; beyond its axis a parameter is zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import sympy as sp
 
 from tensorprog.core.ir import Load, MatMul, Parameter
-from tensorprog.errors import Diagnostic, LimitError
-from tensorprog.limit.equations import Within, X, Y
+from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.limit.equations import X, Y
 from tensorprog.limit.naming import Ledger
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.sums import equal
@@ -38,9 +38,13 @@ class Weights:
         """Return the bracket that is 1 where `left` and `right` read the same tensor, and there is one."""
         here, there = self.variables.weight(use, left), self.variables.weight(other, right)
         axes = self._axes(use, left)
-        ends = self.ledger.across_sizes(tuple(there[axis] for axis in axes))
-        brackets = [self._same_place(use, axis, here[axis], end) for axis, end in zip(axes, ends, strict=True)]
-        return Term(sp.Mul(*brackets))
+        return self.same_at(self.parameter(use), {axis: here[axis] for axis in axes}, there)
+
+    def same_at(self, parameter: Parameter, here: Mapping[str, sp.Expr], there: Mapping[str, sp.Expr]) -> Term:
+        """Return the bracket that is 1 where the places `here` of x and `there` of x' are those of one tensor."""
+        ends = self.ledger.across_sizes(tuple(there[axis] for axis in here))
+        places = zip(here.items(), ends, strict=True)
+        return Term(sp.Mul(*(self._same_place(parameter, axis, place, end) for (axis, place), end in places)))
 
     def within(self, use: Use, ref: Ref) -> Term:
         """Return the bracket that is 1 where `ref` reads a tensor that there is."""
@@ -60,25 +64,25 @@ class Weights:
         loop = self.variables.loops.get(ref.name)
         return [axis for axis in self.parameter(use).axes if loop is None or axis != loop.scan.axis]
 
-    def _same_place(self, use: Use, axis: str, here: sp.Expr, there: sp.Expr) -> sp.Expr:
+    def _same_place(self, parameter: Parameter, axis: str, here: sp.Expr, there: sp.Expr) -> sp.Expr:
         places = self.variables.places
         is_inside = places.is_inside(here, axis) and places.is_inside(there, axis)
         if self.variables.core.axes[axis].circular and not is_inside:
-            return sp.Add(*(equal(here, there + turn) for turn in self._turns(use, axis, here - there)))
+            return sp.Add(*(equal(here, there + turn) for turn in self._turns(parameter, axis, here - there)))
         right = self.ledger.right if places.extent(axis, Y) != places.extent(axis) else X
         beyond = (*self._beyond(axis, here, X), *self._beyond(axis, there, right))
         return sp.Mul(equal(here, there), *beyond)
 
     def _beyond(self, axis: str, place: sp.Expr, copy: sp.Symbol) -> Iterator[sp.Expr]:
         if not self.variables.core.axes[axis].circular and not self.variables.places.is_inside(place, axis):
-            yield Within(place, sp.Symbol(axis), copy)
+            yield self.variables.places.within(place, axis, copy)
 
-    def _turns(self, use: Use, axis: str, difference: sp.Expr) -> Iterator[sp.Expr]:
+    def _turns(self, parameter: Parameter, axis: str, difference: sp.Expr) -> Iterator[sp.Expr]:
         """Yield the multiples of the extent that two places of a circular axis can be apart."""
         low, high = self.variables.places.bounds(difference)
         extent = self.variables.places.extent(axis)
         if not (low.is_Integer and high.is_Integer and extent.is_Integer):
-            raise self._refusal(use, axis, "is circular, of an extent that only the data bind")
+            raise _refusal(parameter, axis, parameter.span, "is circular, of an extent that only the data bind")
         yield from (extent * turn for turn in range(-(-int(low) // int(extent)), int(high) // int(extent) + 1))
 
     def _safe(self, use: Use, axis: str, place: sp.Expr) -> sp.Expr:
@@ -87,10 +91,10 @@ class Weights:
         if places.is_inside(place, axis):
             return place
         if self.variables.core.axes[axis].circular:
-            raise self._refusal(use, axis, "is circular, and its law depends on the position")
-        first = places.first(axis)
-        return first + Within(place, sp.Symbol(axis), X) * (place - first)
+            raise _refusal(self.parameter(use), axis, use.span, "is circular, and its law depends on the position")
+        return places.safe(place, axis, X)
 
-    def _refusal(self, use: Use, axis: str, why: str) -> LimitError:
-        message = f"`{use.parameter}` is read beyond its axis `{axis}`, which {why}"
-        return LimitError(Diagnostic("TP337", message, use.span, "the limit of such a read is not implemented"))
+
+def _refusal(parameter: Parameter, axis: str, span: Span, why: str) -> LimitError:
+    message = f"`{parameter.name}` is read beyond its axis `{axis}`, which {why}"
+    return LimitError(Diagnostic("TP337", message, span, "the limit of such a read is not implemented"))

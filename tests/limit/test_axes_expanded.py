@@ -75,6 +75,9 @@ WEIGHTS = {
         "axis e : 0..4\nparam T[e] : (n, n) ~ N(0, 1 / ((e + 2) * n))\ng[j] = sum[i](T[2 * j - i] @ a[i])\n"
         "output f[j] = V @ relu(g[j])"
     ),
+    "a_variance_that_is_infinite_beyond_another_use": (
+        "g[i] = sum[j](P[j] @ a[j]) + P[i - 1] @ a[i]\noutput f[i] = V @ relu(g[i])"
+    ),
     "ties_of_a_transposed_convolution": (
         "axis e : 0..4\nparam T[e] : (n, n) ~ N(0, 1 / n)\ng[e] = sum[o](T[e - 2 * o + 1] @ a[o])\n"
         "output f = V @ mean[e](relu(g[e]))"
