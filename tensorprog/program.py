@@ -191,8 +191,7 @@ class Program:
 
         Args:
             x: data as for the kernel; three standard-normal samples if None.
-            widths: the widths to sample at, at least two; None means (256, 1024, 4096), and (64, 256, 1024) for programs
-                with axes.
+            widths: the widths to sample at, at least two; None means (256, 1024, 4096), with axes (64, 256, 1024).
             samples: networks of the largest width; of a width n, √(largest / n) times as many.
             seed: the root of all draws.
             **options: `entries` as for `sample`; `false_alarm`, the probability with which a true limit fails; `sizes`

@@ -132,7 +132,8 @@ class KernelSource:
     the function is `tile(grams, left, right, sizes, out, a, rest_a, b, rest_b, missed, worst)`: coefficients and
     remainders of the tables of `plan`, rows (tables, N1, ·) and columns (tables, ·, N2), the marks (N1, N2) of entries
     that must be computed in another way, and the largest remainder of every series. For programs over axes it is
-    `tile(left, right, sizes, tables, work, upper, out)`, and `arrays` says what the tables hold.
+    `tile(left, right, sizes, tables, work, upper, out)`, and `arrays` says what the tables hold; with numerical
+    expectations it has four more arguments: rows of coefficients a (N1, ·) and b (N2, ·), `missed` and `worst`.
     """
 
     name: str

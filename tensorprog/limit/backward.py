@@ -107,7 +107,7 @@ def _pair_of_uses(moments: Moments, core: Core, variables: Variables, left: Grad
     )
     weight = {sp.Symbol(axis): place for axis, place in first.items()}
     term = moments.asymptotics.at(weight).evaluate(parameter.multiplier)
-    term = term * moments.weights.same_at(parameter, first, second)
+    term = term * moments.weights.same_at(parameter.name, first, second, parameter.span)
     adjoints = (variables.resolve(left.adjoint, None, here), variables.resolve(right.adjoint, None, there))
     term = term * _contract(moments, variables, adjoints, Term(sp.Integer(1), sp.Integer(-1)))
     if left.operand is not None and right.operand is not None:

@@ -38,13 +38,13 @@ class Weights:
         """Return the bracket that is 1 where `left` and `right` read the same tensor, and there is one."""
         here, there = self.variables.weight(use, left), self.variables.weight(other, right)
         axes = self._axes(use, left)
-        return self.same_at(self.parameter(use), {axis: here[axis] for axis in axes}, there)
+        return self.same_at(use.parameter, {axis: here[axis] for axis in axes}, there, use.span)
 
-    def same_at(self, parameter: Parameter, here: Mapping[str, sp.Expr], there: Mapping[str, sp.Expr]) -> Term:
+    def same_at(self, parameter: str, here: Mapping[str, sp.Expr], there: Mapping[str, sp.Expr], span: Span) -> Term:
         """Return the bracket that is 1 where the places `here` of x and `there` of x' are those of one tensor."""
         ends = self.ledger.across_sizes(tuple(there[axis] for axis in here))
         places = zip(here.items(), ends, strict=True)
-        return Term(sp.Mul(*(self._same_place(parameter, axis, place, end) for (axis, place), end in places)))
+        return Term(sp.Mul(*(self._same_place(parameter, axis, place, end, span) for (axis, place), end in places)))
 
     def within(self, use: Use, ref: Ref) -> Term:
         """Return the bracket that is 1 where `ref` reads a tensor that there is."""
@@ -64,11 +64,11 @@ class Weights:
         loop = self.variables.loops.get(ref.name)
         return [axis for axis in self.parameter(use).axes if loop is None or axis != loop.scan.axis]
 
-    def _same_place(self, parameter: Parameter, axis: str, here: sp.Expr, there: sp.Expr) -> sp.Expr:
+    def _same_place(self, parameter: str, axis: str, here: sp.Expr, there: sp.Expr, span: Span) -> sp.Expr:
         places = self.variables.places
         is_inside = places.is_inside(here, axis) and places.is_inside(there, axis)
         if self.variables.core.axes[axis].circular and not is_inside:
-            return sp.Add(*(equal(here, there + turn) for turn in self._turns(parameter, axis, here - there)))
+            return sp.Add(*(equal(here, there + turn) for turn in self._turns(parameter, axis, here - there, span)))
         right = self.ledger.right if places.extent(axis, Y) != places.extent(axis) else X
         beyond = (*self._beyond(axis, here, X), *self._beyond(axis, there, right))
         return sp.Mul(equal(here, there), *beyond)
@@ -77,12 +77,12 @@ class Weights:
         if not self.variables.core.axes[axis].circular and not self.variables.places.is_inside(place, axis):
             yield self.variables.places.within(place, axis, copy)
 
-    def _turns(self, parameter: Parameter, axis: str, difference: sp.Expr) -> Iterator[sp.Expr]:
+    def _turns(self, parameter: str, axis: str, difference: sp.Expr, span: Span) -> Iterator[sp.Expr]:
         """Yield the multiples of the extent that two places of a circular axis can be apart."""
         low, high = self.variables.places.bounds(difference)
         extent = self.variables.places.extent(axis)
         if not (low.is_Integer and high.is_Integer and extent.is_Integer):
-            raise _refusal(parameter, axis, parameter.span, "is circular, of an extent that only the data bind")
+            raise _refusal(parameter, axis, span, "is circular, of an extent that only the data bind")
         yield from (extent * turn for turn in range(-(-int(low) // int(extent)), int(high) // int(extent) + 1))
 
     def _safe(self, use: Use, axis: str, place: sp.Expr) -> sp.Expr:
@@ -91,10 +91,10 @@ class Weights:
         if places.is_inside(place, axis):
             return place
         if self.variables.core.axes[axis].circular:
-            raise _refusal(self.parameter(use), axis, use.span, "is circular, and its law depends on the position")
+            raise _refusal(use.parameter, axis, use.span, "is circular, and its law depends on the position")
         return places.safe(place, axis, X)
 
 
-def _refusal(parameter: Parameter, axis: str, span: Span, why: str) -> LimitError:
-    message = f"`{parameter.name}` is read beyond its axis `{axis}`, which {why}"
+def _refusal(parameter: str, axis: str, span: Span, why: str) -> LimitError:
+    message = f"`{parameter}` is read beyond its axis `{axis}`, which {why}"
     return LimitError(Diagnostic("TP337", message, span, "the limit of such a read is not implemented"))

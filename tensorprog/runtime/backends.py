@@ -16,11 +16,11 @@ from tensorprog.errors import DataError, Diagnostic
 from tensorprog.kernel.domain import Domains
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.grid import Space
-from tensorprog.kernel.interpret import interpret_pair, needed
 from tensorprog.kernel.ir import Copy, KernelIR
 from tensorprog.kernel.text import ir_text
 from tensorprog.runtime.arrays import ArrayBlock
 from tensorprog.runtime.features import Features, gram_tile, pack
+from tensorprog.runtime.interpreted import Interpreter
 from tensorprog.runtime.load import Compiled, load
 from tensorprog.runtime.parts import has_arrays
 from tensorprog.runtime.positions import gram_entries
@@ -105,40 +105,11 @@ def compile_source(ir: KernelIR, backend: str) -> Compiled | None:
 def prepare(run: Run, compiled: Compiled | None) -> Block:
     """Return what computes the tiles of one run."""
     if compiled is None:
-        return _Interpreter(run)
+        return Interpreter(run)
     if compiled.source.arrays is not None:
         return ArrayBlock(run, compiled)
     plan = compiled.source.plan
     return _CompiledBlock(run, compiled) if plan is None else _SeriesBlock(run, compiled, plan)
-
-
-class _Interpreter:
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.left, self.right = needed(run.ir, Copy.LEFT), needed(run.ir, Copy.RIGHT)
-
-    def __call__(self, tile: Tile) -> Array:
-        """Return one tile."""
-        return self.interpret(tile, None)
-
-    def interpret(self, tile: Tile, wanted: npt.NDArray[np.bool_] | None) -> Array:
-        """Return one tile; entries that are not wanted may be anything."""
-        run = self.run
-        grams = run.grams(tile.rows, tile.columns)
-        if run.left is run.right and tile.is_diagonal:
-            _clear_diagonals(grams)
-        if wanted is not None:
-            grams = {name: np.where(wanted, gram, np.nan) for name, gram in grams.items()}
-        left = run.left.samples.block(tile.rows, self.left)
-        right = run.right.samples.block(tile.columns, self.right)
-        return interpret_pair(run.ir, grams, left, right, run.parameters, run.numerics, space=run.space)
-
-
-def _clear_diagonals(grams: dict[str, Array]) -> None:
-    """Set to zero what is never looked at: the one-sample program has the diagonal, where quadrature is hardest."""
-    for gram in grams.values():
-        diagonal = np.arange(len(gram))
-        gram[diagonal, diagonal] = 0.0
 
 
 class _CompiledBlock:
@@ -169,15 +140,11 @@ class _CompiledBlock:
 
 
 class _SeriesBlock(_CompiledBlock):
-    """Hermite series in compiled code; entries for which one is not exact enough are left to the interpreter.
-
-    The interpreter gets the whole tile with NaN for all other entries, which it skips: so it finds the Hermite
-    coefficients that were computed for this tile.
-    """
+    """Hermite series in compiled code; entries for which one is not exact enough are left to the interpreter."""
 
     def __init__(self, run: Run, compiled: Compiled, plan: SeriesPlan) -> None:
         super().__init__(run, compiled)
-        self.plan, self.interpreter = plan, _Interpreter(run)
+        self.plan, self.interpreter = plan, Interpreter(run)
         families = self.source.left.families, self.source.right.families
         self.rows = TableReader(plan.left, Copy.LEFT, run.left.samples, families[0], run.numerics)
         self.columns = TableReader(plan.right, Copy.RIGHT, run.right.samples, families[1], run.numerics)
@@ -190,8 +157,4 @@ class _SeriesBlock(_CompiledBlock):
         for series in self.plan.series.values():
             for name in series.quantities:
                 self.run.numerics.remember(name, float(worst[series.number]))
-        if self.run.left is self.run.right and tile.is_diagonal:
-            np.fill_diagonal(missed, 0)
-        if missed.any():
-            where = missed.astype(np.bool_)
-            out[:, where] = self.interpreter.interpret(tile, where)[:, where]
+        self.interpreter.correct(tile, out, missed)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from tensorprog.kernel.domain import Domain
-from tensorprog.kernel.ir import Const, Contract, KernelIR, Statement, definitions
+from tensorprog.kernel.ir import Const, Contract, Copy, KernelIR, Statement, definitions, expectations, ranges
 from tensorprog.kernel.select import select
 from tensorprog.runtime.tiles import ROWS
 
@@ -20,6 +20,9 @@ __all__ = ["choose_edge", "diagonal_part", "has_arrays", "pair_part", "sample_bl
 
 _ENTRIES = 1 << 22
 """How many entries of arrays are computed at once."""
+
+_LAWS = 1 << 17
+"""How many laws the samples of one side of a tile may have, 1.6 KB each."""
 
 
 def has_arrays(ir: KernelIR) -> bool:
@@ -46,7 +49,21 @@ def _pruned(ir: KernelIR) -> KernelIR:
 
 def choose_edge(ir: KernelIR, domains: Mapping[str, Domain]) -> int:
     """Return the number of rows and columns of the tiles of a pair program over axes."""
-    return min(ROWS, max(1, math.isqrt(_ENTRIES // _count_entries(ir.pair, domains))))
+    edge = math.isqrt(_ENTRIES // _count_entries(ir.pair, domains))
+    return max(1, min(ROWS, edge, _LAWS // max(1, _count_laws(ir, domains))))
+
+
+def _count_laws(ir: KernelIR, domains: Mapping[str, Domain]) -> int:
+    """Return how many laws of one sample the numerical expectations of the pair program may have."""
+    bounds = ranges(ir.pair)
+    total = 0
+    for let, _ in expectations(ir.pair):
+        extents = [1, 1]
+        domain = domains.get(let.name)
+        for index, (_, extent) in () if domain is None else zip(domain.axes, domain.ranges, strict=True):
+            extents[index.copy is Copy.RIGHT] *= extent
+        total += max(extents) * math.prod(last - first + 1 for first, last in bounds.get(let.name, ()))
+    return total
 
 
 def sample_blocks(ir: KernelIR, domains: Mapping[str, Domain], count: int) -> Iterator[slice]:

@@ -15,6 +15,7 @@ from tensorprog.codegen.arrays.shapes import components
 from tensorprog.kernel.domain import Band, Component, Domain, Domains, Integers, Span
 from tensorprog.kernel.extents import Extents
 from tensorprog.kernel.ir import Copy, KernelIR, Place, ranges
+from tensorprog.runtime.coefficients import LawTables
 from tensorprog.runtime.packing import Packing, dense_places
 from tensorprog.runtime.sparse import Matrix, find_matrix, identity, is_broken, segments, weights
 
@@ -39,6 +40,7 @@ class Resolver:
         self.offsets: dict[object, int] = {}
         self.work_size = 0
         self._matrices: dict[ask.Mode, Matrix] = {}
+        self.laws = {copy: LawTables(plan.series, self.domain, copy) for copy in (Copy.LEFT, Copy.RIGHT)}
         for name, axes in plan.shapes.items():
             assert self.domain(name).dimensions == components(axes), "codegen and domains pair dimensions differently"
 
@@ -351,6 +353,18 @@ class Resolver:
                 total = total + stride * (positions[dimension] - start)
             stride *= extent
         return np.asarray(total)
+
+    @answer.register
+    def _(self, request: ask.LawOffset) -> int | Integers:
+        return self.laws[request.copy].offsets[request.number]
+
+    @answer.register
+    def _(self, request: ask.LawCount) -> int | Integers:
+        return self.laws[request.copy].laws[request.number].count
+
+    @answer.register
+    def _(self, request: ask.LawNumbers) -> int | Integers:
+        return self.laws[request.copy].laws[request.number].numbers
 
     @answer.register
     def _(self, request: ask.ResultMap) -> int | Integers:

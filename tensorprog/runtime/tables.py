@@ -13,7 +13,7 @@ from tensorprog.kernel.expectation import DEGREES, Factors, Numerics
 from tensorprog.kernel.interpret import Samples, Scope, evaluate
 from tensorprog.kernel.ir import Copy, Scalar
 
-__all__ = ["Coefficients", "TableReader"]
+__all__ = ["Coefficients", "TableReader", "mark", "rests"]
 
 Array = npt.NDArray[np.float64]
 Key = tuple[str, tuple[int, ...]]
@@ -27,7 +27,7 @@ class Coefficients:
 
     def by_degree(self) -> tuple[Array, Array]:
         """Return the coefficients (tables, K, N), and the relative remainders (tables, degrees, N)."""
-        return np.stack([_marked(factors) for factors in self.factors]), np.stack([_rests(f) for f in self.factors])
+        return np.stack([mark(factors) for factors in self.factors]), np.stack([rests(f) for f in self.factors])
 
     def by_sample(self) -> tuple[Array, Array]:
         """Return the coefficients (tables, N, K), and the relative remainders (tables, N, degrees)."""
@@ -35,12 +35,12 @@ class Coefficients:
         return np.ascontiguousarray(coefficients.swapaxes(1, 2)), np.ascontiguousarray(rests.swapaxes(1, 2))
 
 
-def _marked(factors: Factors) -> Array:
+def mark(factors: Factors) -> Array:
     """Return the coefficients, NaN where E f² is not finite."""
     return np.where(np.isfinite(factors.norms), factors.coefficients, np.nan)
 
 
-def _rests(factors: Factors) -> Array:
+def rests(factors: Factors) -> Array:
     """Return √(Σ_{k≥K} a_k² / E f²) for all degrees K, 0 where E f² = 0."""
     with np.errstate(all="ignore"):
         ratios = np.sqrt(np.stack([factors.tails[degree] for degree in DEGREES]) / factors.norms)

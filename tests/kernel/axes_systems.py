@@ -12,6 +12,7 @@ from tensorprog.limit.equations import (
     AxisSum,
     Largest,
     LimitSystem,
+    Ranks,
     Recurrence,
     Result,
     SoftmaxOver,
@@ -195,6 +196,7 @@ def elman(readout: str = "last") -> LimitSystem:
                     (equation(g(t, t2, x, y), SW * s(t - 1, t2 - 1, x, y) + gram(t, t2, x, y) + initial),),
                     (equation(s(t, t2, x, y), relu_second(*law)),),
                 ),
+                (Ranks(0, 0), Ranks(1, 1)),
             ),
             equation(f(x, y), last),
         )

@@ -25,6 +25,7 @@ from tensorprog.kernel.ir import (
     Sweep,
     Within,
 )
+from tensorprog.limit.equations import Ranks
 from tensorprog.nonlin.expression import Number, Operand, Symbol, apply
 from tests.kernel.handmade import Program, assemble, erf_second, kernels, place, relu_second, spatial
 
@@ -128,7 +129,7 @@ def _elman(readout: str) -> KernelIR:
         law = program.contract("K_g", "t t′", *sums)
         second = program.let("K_s", "t t′", erf_second(*program.law("K_g", "t", "t′")))
         left, right = program.indices("t t′")
-        program.statements = [Sweep(left, right, ((law,), (second,)))]
+        program.statements = [Sweep(left, right, ((law,), (second,)), (Ranks(0, 0), Ranks(1, 1)))]
         if readout == "mean":
             program.contract("K_f", "", ("t t′", (program.ref("K_s", "t, t′"),)))
         else:

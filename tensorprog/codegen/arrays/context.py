@@ -45,8 +45,8 @@ from tensorprog.nonlin.expression import Number
 __all__ = ["Context"]
 
 _RESERVED = frozenset(
-    "math np njit tile a b missed worst x_row y_row upper work left right sizes tables out rows columns i j e m o r abs float min max"
-    " range".split()
+    "math np njit tile x_row y_row upper work left right sizes tables out a b missed worst rows columns i j e m o r"
+    " abs float min max range".split()
 )
 
 
@@ -69,6 +69,7 @@ class Context:
         self.used: set[str] = set()
         self.requests: dict[Request, str] = {}
         self.parameters: dict[str, str] = {}
+        self.series: dict[tuple[str, tuple[Index, ...]], ArraySeries] = {}
         self.step = _Step()
         self.lives: dict[str, tuple[int, int]] = {}
         self.groups: list[tuple[str, ...]] = []
@@ -91,10 +92,12 @@ class Context:
         """Return the dimensions of each component of an array."""
         return components(self.shapes[array])
 
-    def plan(self, series: tuple[ArraySeries, ...]) -> ArrayPlan:
+    def plan(self) -> ArrayPlan:
         """Return everything that was asked for, with the numerical expectations."""
         slots = {name: self.slots(name) for name in self.lives}
-        return ArrayPlan(tuple(self.requests), self.shapes, tuple(self.groups), dict(self.lives), slots, series)
+        return ArrayPlan(
+            tuple(self.requests), self.shapes, tuple(self.groups), dict(self.lives), slots, tuple(self.series.values())
+        )
 
     def line(self, text: str) -> None:
         """Write a line."""

@@ -2,7 +2,8 @@
 
 Each array lies flat in one working space, the size of which is that of the arrays that are needed at one time for one
 pair. Pointwise definitions are passes over entries, sums over indices are sparse matrices in each component (`modes`),
-loops over all positions (`dense`), or loops over entries (`general`), whichever is the first that can.
+loops over all positions (`dense`), or loops over entries (`general`), whichever is the first that can. A numerical
+expectation is a Hermite series (`series`); pairs with an entry for which it is not exact enough are marked.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class _Emitter:
         ir, sharing = share_sums(ir)
         self.ir, self.context = ir, Context(ir, frozenset(HELPERS))
         self.context.groups.extend(sharing.groups)
-        self.series = find_series(ir)
+        self.context.series.update(find_series(ir))
         self.pending = {name: None for name in used_grams(ir)}
         self.stored = _find_stored(ir)
         self.dynamic = frozenset(name for name, axis in ir.axes.items() if not isinstance(axis.extent, Number))
@@ -103,7 +104,7 @@ class _Emitter:
         header, empty = self._header(head + body), lay_out((), {})
         text = header + head + body
         sizes = (*self.ir.sizes, *self.ir.right_sizes)
-        plan = context.plan(tuple(self.series.values()))
+        plan = context.plan()
         return KernelSource(self.ir.name, text, used_grams(self.ir), sizes, empty, empty, results, None, plan)
 
     def _header(self, text: str) -> str:
@@ -131,7 +132,7 @@ class _Emitter:
     def _function_head(self) -> str:
         """Return the beginning of the function: the numbers that it was given, the loops over the pairs."""
         writer, context = Writer(), self.context
-        arguments = {**_ARGUMENTS, **(_SERIES_ARGUMENTS if self.series else {})}
+        arguments = {**_ARGUMENTS, **(_SERIES_ARGUMENTS if self.context.series else {})}
         signature = f"void({', '.join(arguments.values())})"
         options = 'nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"}'
         writer.line(f'@njit("{signature}", {options})')
@@ -171,7 +172,7 @@ class _Emitter:
                 self._write_contract(part)
             case Let() if is_series(part):
                 self._write_note(part)
-                write_series(self.context, part, self.series[part.name, part.indices])
+                write_series(self.context, part)
             case Let():
                 self._write_note(part)
                 write_entries(self.context, part, {})

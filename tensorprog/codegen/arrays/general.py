@@ -18,6 +18,7 @@ from tensorprog.codegen.arrays.requests import (
     SideLine,
     SideRange,
 )
+from tensorprog.codegen.arrays.series import write_series_entry
 from tensorprog.codegen.arrays.shapes import symbols_of_place
 from tensorprog.kernel.ir import (
     AxisIndex,
@@ -26,6 +27,7 @@ from tensorprog.kernel.ir import (
     Copy,
     Definition,
     Delta,
+    Expectation,
     Let,
     Place,
     Ref,
@@ -152,7 +154,11 @@ def write_entries(
         entry = _open_rows(context, definition, rows, blocks)
         target = context.own(definition.name, definition.indices)
         reader = reader or Reader(context, {index.symbol: index for index in definition.axes})
-        if isinstance(definition, Let):
+        if isinstance(definition, Let) and isinstance(definition.value, Expectation):
+            covariance = definition.value.args[4]
+            text = context.scalar(covariance, reader.leaves(covariance))
+            write_series_entry(context, definition, entry, text)
+        elif isinstance(definition, Let):
             leaves = reader.leaves(definition.value)
             context.line(f"work[{target} + {entry}] = {context.scalar(definition.value, leaves)}")
         else:

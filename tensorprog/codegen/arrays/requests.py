@@ -27,14 +27,14 @@ __all__ = [
     "IsAligned",
     "IsBroken",
     "IsIdentity",
+    "LawCount",
+    "LawNumbers",
     "LawOffset",
-    "LawWidth",
     "Mode",
     "Offset",
     "PaddedRow",
     "Part",
     "PartCount",
-    "Pieces",
     "Positions",
     "RangeExtent",
     "RangeStart",
@@ -376,28 +376,26 @@ class ResultMap(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class LawCount(Request):
+    """How many laws one of the two samples has for a series, at each value of its loop indices."""
+
+    copy: Copy
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class LawOffset(Request):
-    """Where the tables of one of the two samples for a series start in its row of coefficients."""
+    """Where the coefficients of one of the two samples for a series start in its row."""
 
     copy: Copy
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class LawWidth(Request):
-    """How far apart the rows of these tables are: at least the number of positions that the laws have."""
+class LawNumbers(Request):
+    """Table: the law of one of the two samples that every entry of the array of a series has."""
 
     copy: Copy
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces(Request):
-    """Table: the entries of the array of a series in pieces along which both laws go from position to position.
-
-    The number of pieces, then for each: first entry, number of entries, first law of the left and of the right sample.
-    """
-
     number: int
 
 
