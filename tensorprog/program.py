@@ -82,6 +82,7 @@ class Program:
 
     tree: SyntaxTree
     _core: Core = field(compare=False, repr=False)
+    _derivations: dict[str, Derivation] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         return unparse(self.tree)
@@ -145,7 +146,9 @@ class Program:
         """
         from tensorprog.limit.derivation import derivation
 
-        return derivation(self.tree, self._core, expectations)
+        if expectations not in self._derivations:
+            self._derivations[expectations] = derivation(self.tree, self._core, expectations)
+        return self._derivations[expectations]
 
     def compile(
         self,
