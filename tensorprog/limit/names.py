@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from tensorprog.limit.equations import AxisSum, Block, Equation, Largest, LimitSystem, Recurrence, Result, Y
+from tensorprog.limit.equations import AxisSum, Block, Equation, Largest, LimitSystem, Recurrence, Result, Within, Y
 from tensorprog.limit.places import Places
 from tensorprog.limit.sizes import PRIME
 
@@ -45,7 +45,10 @@ def _readable(expr: sp.Expr, places: Places, taken: frozenset[str] | None = None
     """Return an expression in which an index that is summed over k is called k, or k₁, k₂, … where k is taken."""
     if not expr.has(AxisSum):
         return expr
-    used = frozenset(symbol.name for symbol in expr.free_symbols) if taken is None else taken
+    if taken is None:
+        axes = {bracket.args[1] for bracket in expr.atoms(Within)}
+        taken = frozenset(symbol.name for symbol in expr.free_symbols - axes)
+    used = taken
     if not isinstance(expr, AxisSum):
         return _collected(expr.func(*(_readable(arg, places, used) for arg in expr.args)))
     names: dict[sp.Symbol, sp.Symbol] = {}
