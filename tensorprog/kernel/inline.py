@@ -152,19 +152,9 @@ def _substituted(scalar: Scalar, values: Mapping[str, Place]) -> Scalar:
     """Return a factor with the indices in its places replaced."""
     match scalar:
         case Ref():
-            return replace(scalar, places=tuple(_at(place, values) for place in scalar.places))
+            return replace(scalar, places=tuple(place.moved(values) for place in scalar.places))
         case Delta(left, right):
-            return Delta(_at(left, values), _at(right, values))
+            return Delta(left.moved(values), right.moved(values))
         case Within(place):
-            return replace(scalar, place=_at(place, values))
+            return replace(scalar, place=place.moved(values))
     return scalar
-
-
-def _at(place: Place, values: Mapping[str, Place]) -> Place:
-    constant, terms = place.constant, dict[str, int]()
-    for name, coefficient in place.terms:
-        value = values.get(name, Place(0, ((name, 1),)))
-        constant += coefficient * value.constant
-        for inner, number in value.terms:
-            terms[inner] = terms.get(inner, 0) + coefficient * number
-    return Place(constant, tuple(sorted((name, number) for name, number in terms.items() if number)))

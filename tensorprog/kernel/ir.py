@@ -117,6 +117,16 @@ class Place:
         """Return the position for given values of indices and sizes: integers, or arrays of them."""
         return self.constant + sum(coefficient * values[name] for name, coefficient in self.terms)
 
+    def moved(self, values: Mapping[str, Place]) -> Place:
+        """Return the same place with other places for some of its indices."""
+        constant, terms = self.constant, dict[str, int]()
+        for name, coefficient in self.terms:
+            value = values.get(name, Place(0, ((name, 1),)))
+            constant += coefficient * value.constant
+            for inner, number in value.terms:
+                terms[inner] = terms.get(inner, 0) + coefficient * number
+        return Place(constant, tuple(sorted((name, number) for name, number in terms.items() if number)))
+
     @property
     def plain(self) -> str | None:
         """The name that this place is, if it is an index as it stands."""

@@ -169,9 +169,7 @@ def _moving_average(tangent: Term, span: Span) -> LimitError:
 
 def _both(name: str, variables: Variables) -> tuple[Ref, Ref]:
     """Return an output at its own positions in the two copies."""
-    axes = variables.axes(name)
-    left, right = (dict(zip(axes, variables.places.own(axes, copy), strict=True)) for copy in (X, Y))
-    return variables.resolve(name, None, left), variables.resolve(name, None, right)
+    return variables.look_through(variables.own(name)), variables.look_through(variables.own(name, Y))
 
 
 def _ask(moments: Moments, refs: tuple[Ref, Ref], kind: Kind | None) -> Term:

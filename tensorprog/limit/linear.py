@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.core.ir import Map, Scan, Scatter, Sum
+from tensorprog.core.ir import Scatter, Sum
 from tensorprog.limit.sums import equal
 from tensorprog.limit.variables import Ref, Variables
 from tensorprog.nonlin.expression import ONE, ZERO, Expr
@@ -58,7 +58,7 @@ def linear_form(ref: Ref, variables: Variables, copy: sp.Symbol) -> Linear | Non
     if isinstance(definition, Scatter):
         return Linear(ZERO, (_scatter(ref, definition, variables, copy),))
     form = variables.affine(ref.name)
-    if form is None or not isinstance(definition, Map) or isinstance(definition, Scan):
+    if form is None:
         return None
     operands = variables.operands(ref)
     return Linear(form.constant, tuple(Part(operands[index], value) for index, value in form.coefficients.items()))

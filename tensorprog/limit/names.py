@@ -48,15 +48,14 @@ def _readable(expr: sp.Expr, places: Places, taken: frozenset[str] | None = None
     if taken is None:
         axes = {bracket.args[1] for bracket in expr.atoms(Within)}
         taken = frozenset(symbol.name for symbol in expr.free_symbols - axes)
-    used = taken
     if not isinstance(expr, AxisSum):
-        return _collected(expr.func(*(_readable(arg, places, used) for arg in expr.args)))
+        return _collected(expr.func(*(_readable(arg, places, taken) for arg in expr.args)))
     names: dict[sp.Symbol, sp.Symbol] = {}
     for index in expr.indices:
         axis, copy = places.indices[index]
-        names[index] = places.rename(_free_name(axis, PRIME if copy == Y else "", used), index)
-        used |= {names[index].name}
-    body = _readable(expr.body.xreplace(names), places, used)
+        names[index] = places.rename(_free_name(axis, PRIME if copy == Y else "", taken), index)
+        taken |= {names[index].name}
+    body = _readable(expr.body.xreplace(names), places, taken)
     indices = [names[index] for index in expr.indices]
     if isinstance(expr, Largest):
         return Largest(body, *indices)

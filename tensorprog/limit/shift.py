@@ -89,7 +89,4 @@ def _shift(instruction: Map, read: Gather, state: _Pass) -> Iterator[Instruction
         state.made[key] = name = name_part(instruction.target, known)
         state.types[name] = known[read.source]
         yield Map(name, instruction.expression, (read.source,), span=instruction.span)
-    axes = state.variables.core.types[read.target].axes
-    scan = state.variables.scans.get(read.target) or getattr(state.variables.loops.get(read.target), "scan", None)
-    inner = axes[1:] if scan is not None else axes
-    yield Gather(instruction.target, state.made[key], read.indices, inner, span=instruction.span)
+    yield replace(read, target=instruction.target, source=state.made[key], span=instruction.span)

@@ -16,17 +16,15 @@ from tensorprog.core.ir import Gather, Load, MatMul
 from tensorprog.limit.equations import X
 from tensorprog.limit.facts import ONLY_ROLLED, TEMPORARY, Facts, Loop, Ref, refuse_rolled, sources
 from tensorprog.limit.laws import Laws
-from tensorprog.limit.leaves import Leaf, Leaves, Step
+from tensorprog.limit.leaves import Leaves
 from tensorprog.limit.places import Places
 from tensorprog.limit.sizes import Sizes
 
 __all__ = [
     "ONLY_ROLLED",
     "TEMPORARY",
-    "Leaf",
     "Loop",
     "Ref",
-    "Step",
     "Variables",
     "refuse_rolled",
     "sources",

@@ -137,20 +137,10 @@ def _moved(scalar: Scalar, places: Mapping[str, Place]) -> Scalar:
         case Op():
             return replace(scalar, args=tuple(_moved(arg, places) for arg in scalar.args))
         case Ref():
-            return replace(scalar, places=tuple(_moved_place(place, places) for place in scalar.places))
+            return replace(scalar, places=tuple(place.moved(places) for place in scalar.places))
     if symbols_of(scalar) & set(places):
         raise IrregularLawError("a law depends on a position by its number")
     return scalar
-
-
-def _moved_place(place: Place, places: Mapping[str, Place]) -> Place:
-    constant, terms = place.constant, dict[str, int]()
-    for name, coefficient in place.terms:
-        inner = places.get(name, Place(0, ((name, 1),)))
-        constant += coefficient * inner.constant
-        for symbol, factor in inner.terms:
-            terms[symbol] = terms.get(symbol, 0) + coefficient * factor
-    return Place(constant, tuple((symbol, factor) for symbol, factor in terms.items() if factor))
 
 
 def write_series(context: Context, let: Let) -> None:
