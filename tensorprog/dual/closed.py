@@ -6,33 +6,42 @@ from collections.abc import Iterable
 
 import sympy as sp
 
+from tensorprog.dual.derivation import Line, Proof, Steps, described, written
+from tensorprog.dual.families import FLAT, Erf, Form, Step, Term
 from tensorprog.dual.law import Law
-from tensorprog.dual.moments import shifted_moment
-from tensorprog.dual.normal_form import Erf, Form, One, Quad, Sin, Step, Term
+from tensorprog.dual.moments import Moment, shift
 
-__all__ = ["closed_moment", "rule_names"]
+__all__ = ["prove", "rule_names"]
 
 ZERO = sp.Integer(0)
 
 
-def closed_moment(left: Form, right: Form, means: tuple[sp.Expr, sp.Expr], law: Law) -> sp.Expr:
-    """Return E[φ(m1 + u) ψ(m2 + v)] for (u, v) ~ `law`.
+def prove(left: Form, right: Form, means: tuple[sp.Expr, sp.Expr], law: Law) -> Proof:
+    """Return E[φ(m1 + u) ψ(m2 + v)] for (u, v) ~ `law`, with the steps that lead to it.
 
     Raises:
         NoClosedForm: a pair of terms has none.
     """
-    terms = [(sp.Integer(1), polynomial_moment(_polynomial(left), _polynomial(right), means, law))]
-    terms += [
-        (a.coefficient * b.coefficient, shifted_moment(a.power, a.factor, b.power, b.factor, means, law))
+    polynomials = _polynomial(left), _polynomial(right)
+    simple = polynomial_moment(*polynomials, means, law)
+    moments = [
+        (a.coefficient * b.coefficient * weight, moment)
         for a in left
         for b in right
-        if not (isinstance(a.factor, One) and isinstance(b.factor, One))
+        if not (a.is_monomial and b.is_monomial)
+        for weight, moment in shift(Moment(a.power, a.factor, b.power, b.factor, law), means)
     ]
-    return _collected(terms, law)
+    steps = Steps()
+    value = _collected([(sp.Integer(1), simple), *((weight, steps.value(moment)) for weight, moment in moments)], law)
+    whole = written(left, right, means, law)
+    expected = written(*polynomials, means, law) if simple != 0 else ZERO
+    linear = Line(whole, sp.Add(expected, *(weight * described(moment) for weight, moment in moments)), "linearity")
+    isserlis = Line(expected, simple, "Isserlis' theorem")
+    return Proof(value, tuple(line for line in (linear, isserlis, *steps.lines()) if line.left != line.right))
 
 
 def _polynomial(form: Form) -> Form:
-    return tuple(term for term in form if isinstance(term.factor, One))
+    return tuple(term for term in form if term.is_monomial)
 
 
 def polynomial_moment(left: Form, right: Form, means: tuple[sp.Expr, sp.Expr], law: Law) -> sp.Expr:
@@ -91,17 +100,19 @@ def rule_names(forms: Iterable[Form]) -> str:
 
 
 def _rules(term: Term) -> tuple[str, ...]:
-    match term.factor:
-        case Step():
-            return (f"arc-cosine kernel of order {term.power} (Cho & Saul 2009)",)
-        case Erf():
-            gelu = "integration by parts (Tsuchida et al. 2021)"
-            return ("arcsine kernel (Williams 1997)", gelu) if term.power else ("arcsine kernel (Williams 1997)",)
-        case Sin():
-            return ("characteristic function (Rahimi & Recht 2007)",)
-        case Quad(alpha, _, _) if alpha != 0:
-            return ("Gaussian integral (Williams 1997)",)
-        case Quad():
-            return ("moment generating function",)
-        case _:
-            return ("Isserlis' theorem",) if term.power > 1 else (("linearity",) if term.power else ())
+    factor = term.factor
+    if term.is_monomial:
+        return ("Isserlis' theorem",) if term.power > 1 else (("linearity",) if term.power else ())
+    names = [name for gate in factor.gates for name in _gate_rules(gate, term.power)]
+    if factor.quad != FLAT:
+        names.append("Gaussian integral (Williams 1997)" if factor.quad.alpha != 0 else "moment generating function")
+    if factor.wave is not None:
+        names.append("characteristic function (Rahimi & Recht 2007)")
+    return tuple(names)
+
+
+def _gate_rules(gate: Step | Erf, power: int) -> tuple[str, ...]:
+    if isinstance(gate, Erf):
+        gelu = "integration by parts (Tsuchida et al. 2021)"
+        return ("arcsine kernel (Williams 1997)", gelu) if power else ("arcsine kernel (Williams 1997)",)
+    return (f"arc-cosine kernel of order {power} (Cho & Saul 2009)",)

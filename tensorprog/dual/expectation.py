@@ -17,11 +17,12 @@ from typing import TypeAlias
 
 import sympy as sp
 
-from tensorprog.dual.closed import closed_moment, rule_names
+from tensorprog.dual.closed import prove, rule_names
 from tensorprog.dual.delta import Spike, has_delta, split_deltas
 from tensorprog.dual.law import Law, law
 from tensorprog.dual.moments import NoClosedForm
-from tensorprog.dual.normal_form import Form, One, normal_form
+from tensorprog.dual.families import Form
+from tensorprog.dual.normal_form import normal_form
 from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
 from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined, check_product_defined
 from tensorprog.nonlin.derivative import distributional_derivative
@@ -163,7 +164,7 @@ def _by_stein(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectat
     None for another φ, and where ψ′ has no expectation by these rules, as of erf(sign(v)), or none, as of log |v|.
     """
     form = normal_form(phi)
-    if form is None or any(not isinstance(term.factor, One) or term.power > 1 for term in form):
+    if form is None or any(not term.is_monomial or term.power > 1 for term in form):
         return None
     by_power = {term.power: term.coefficient for term in form}
     a, b = by_power.get(1, sp.Integer(0)), by_power.get(0, sp.Integer(0))
@@ -216,7 +217,7 @@ def _closed_in_letters(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
     if isinstance(moments.det, Det):
         moments = replace(moments, det=_DETERMINANT)
     try:
-        expr = closed_moment(forms[0], forms[1], (pair_law.m1, pair_law.m2), moments)
+        expr = prove(forms[0], forms[1], (pair_law.m1, pair_law.m2), moments).value
     except NoClosedForm:
         return None
     return Dual(sp.factor_terms(_without_support(expr, moments)), rule_names((forms[0], forms[1])))
@@ -243,7 +244,7 @@ def _split(phi: Expr) -> tuple[Expr, tuple[Spike, ...]]:
 def _spike(spike: Spike) -> tuple[sp.Expr, sp.Expr]:
     """Return the place u₀ of a spike and its weight g(u₀)/|a|."""
     form = normal_form(spike.argument)
-    coefficients = {term.power: term.coefficient for term in form or () if isinstance(term.factor, One)}
+    coefficients = {term.power: term.coefficient for term in form or () if term.is_monomial}
     if form is None or 1 not in coefficients or len(coefficients) < len(form) or max(coefficients) > 1:
         raise UndefinedExpectation("the delta distribution of a function that is not affine is not supported")
     a, b = coefficients[1], coefficients.get(0, sp.Integer(0))
@@ -264,7 +265,7 @@ def _jumps(weight: Expr, place: sp.Expr) -> bool:
 
 def _vanishes_at(form: Form | None, place: sp.Expr) -> bool:
     """Return whether a polynomial may vanish at a place, true of all that is no polynomial."""
-    if form is None or any(not isinstance(term.factor, One) for term in form):
+    if form is None or any(not term.is_monomial for term in form):
         return True
     value = sp.Add(*(term.coefficient * place**term.power for term in form))
     return not value.is_nonzero
@@ -280,7 +281,7 @@ def _as_expr(value: sp.Expr) -> Expr:
 
 def _constant(expr: Expr) -> sp.Expr:
     form: Form | None = normal_form(expr)
-    if form is None or any(term.power or not isinstance(term.factor, One) for term in form):
+    if form is None or any(term.power or not term.is_monomial for term in form):
         raise UndefinedExpectation("the value of this function at the place of a delta distribution has no formula")
     return form[0].coefficient if form else sp.Integer(0)
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.dual.special import Angle, Det, Support
+from tensorprog.dual.special import Angle, Det, Standard, Support
 
 __all__ = ["Law", "law"]
+
+ZERO = sp.Integer(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,16 @@ class Law:
     def sine(self) -> sp.Expr:
         """Sin θ = √(1 − cos² θ)."""
         return 1 - Support(self.q1) if self.sign else sp.sin(self.angle)
+
+    @property
+    def lean(self) -> sp.Expr:
+        """c/√q1, the covariance of v with the standardized u; 0 where u vanishes."""
+        return self.sign * sp.sqrt(self.q1) if self.sign else Standard(self.c, self.q1)
+
+    @property
+    def residual(self) -> sp.Expr:
+        """Det/q1, the variance of v given u; its value is of no use where u vanishes."""
+        return ZERO if self.sign else Standard(sp.sqrt(self.det), self.q1) ** 2
 
     def scaled(self, a: sp.Expr, b: sp.Expr) -> Law:
         """Return the law of (a u, b v)."""

@@ -1,244 +1,232 @@
-"""Product moments E[uʲ A(u) vᵏ B(v)] of two centred Gaussians, A and B factors of the normal form.
+"""Product moments E[uʲ A(u) vᵏ B(v)] of two centred Gaussians, A and B factors of the families.
 
-Powers are removed by Gaussian integration by parts (Stein's lemma),
+`reduce` takes one step: it writes a moment as a linear combination of simpler ones. The steps are
 
-    E[u F(u, v)] = q1 E[∂F/∂u] + c E[∂F/∂v],
+    completing the square  exp(−α u² + β u + γ), on either side, is absorbed into the law, which stays Gaussian
+    Stein's lemma          E[u F(u, v)] = q1 E[∂F/∂u] + c E[∂F/∂v], which removes one power; the derivative of a step
+                           is a delta, and takes the expectation of the rest given that the step's argument is zero
+    seeds                  what is left: gates and sines without powers (`dual.seeds`), and polynomials
 
-Gaussian and exponential factors are absorbed into the law (`tilt`), and what remains are the seeds E[A(u) B(v)].
+`dual.derivation` follows the steps to the end, and keeps them.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
-from tensorprog.dual import relu
+from tensorprog.dual import relu, seeds
+from tensorprog.dual.families import FLAT, ONE, Erf, Factor, Gate, Quad, Sin, Step, shifted
 from tensorprog.dual.law import Law
-from tensorprog.dual.normal_form import ONE, Erf, Factor, One, Quad, Sin, Step
-from tensorprog.dual.special import Atan2, DampedCosh, DampedExp, DampedSinh
+from tensorprog.dual.seeds import NoClosedForm
+from tensorprog.dual.special import Bump, Standard
 
-__all__ = ["NoClosedForm", "product_moment", "shift", "shifted_moment"]
+__all__ = ["Moment", "NoClosedForm", "Reduction", "reduce", "shift"]
 
 ZERO = sp.Integer(0)
-Recursion = Callable[[int, Factor, int, Factor], sp.Expr]
+_DENSITY = 1 / sp.sqrt(2 * sp.pi)
+
+STEIN = "Stein's lemma"
+SQUARE = "completing the square"
+INDEPENDENT = "independence"
 
 
-class NoClosedForm(Exception):
-    """A pair of factors whose expectation is not elementary."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """exp(exponent) · E[u^j left(u) v^k right(v)] for (u, v) ~ `law`."""
+
+    j: int
+    left: Factor
+    k: int
+    right: Factor
+    law: Law
+    exponent: sp.Expr = ZERO
+
+    @property
+    def swapped(self) -> Moment:
+        """The same with u and v exchanged."""
+        return Moment(self.k, self.right, self.j, self.left, self.law.swapped, self.exponent)
 
 
-def product_moment(j: int, left: Factor, k: int, right: Factor, law: Law) -> sp.Expr:
-    """Return E[uʲ A(u) vᵏ B(v)] for (u, v) ~ `law`.
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """rest + Σ weight · Π moments, and the rule by which a moment is that."""
+
+    rule: str
+    terms: tuple[tuple[sp.Expr, tuple[Moment, ...]], ...] = field(default=())
+    rest: sp.Expr = ZERO
+
+
+def reduce(moment: Moment) -> Reduction:
+    """Return a moment in terms of simpler ones.
 
     Raises:
         NoClosedForm: none is known.
     """
-    match left, right:
-        case (Quad(), _) | (_, Quad()):
-            return _tilted(j, left, k, right, law)
-        case Step(), Step():
-            return _quadrant(j, left, k, right, law)
-        case Step(), One():
-            return _half_plane(j, left, k, law)
-        case (One() | Erf(), Step()) | (One(), Erf() | Sin()):
-            return product_moment(k, right, j, left, law.swapped)
-        case Step(), Erf():
-            return _half_plane_erf(j, left, k, right, law)
-        case (One(), One()) | (Erf(), Erf() | One()) | (Sin(), Sin() | One()):
-            return _by_parts(j, left, k, right, law)
-        case _:
-            raise NoClosedForm
-
-
-def _by_parts(j: int, left: Factor, k: int, right: Factor, law: Law) -> sp.Expr:
-    """Remove one power of u, or of v if there is none of u."""
-    if j == 0 and k == 0:
-        return _seed(left, right, law)
-    if j == 0:
-        return _by_parts(k, right, j, left, law.swapped)
-    result = law.c * k * product_moment(j - 1, left, k - 1, right, law) if k and law.c != 0 else ZERO
-    if j > 1:
-        result += law.q1 * (j - 1) * product_moment(j - 2, left, k, right, law)
-    slope, derivative = _derivative(left)
-    if slope != 0:
-        result += law.q1 * slope * product_moment(j - 1, derivative, k, right, law)
-    slope, derivative = _derivative(right)
-    if slope != 0 and law.c != 0:
-        result += law.c * slope * product_moment(j - 1, left, k, derivative, law)
-    return result
-
-
-@functools.singledispatch
-def _derivative(factor: Factor) -> tuple[sp.Expr, Factor]:
-    """Return F′ as a weight and a factor."""
-    raise NoClosedForm
-
-
-@_derivative.register
-def _(factor: One) -> tuple[sp.Expr, Factor]:
-    return ZERO, ONE
-
-
-@_derivative.register
-def _(factor: Erf) -> tuple[sp.Expr, Factor]:
-    a, b = factor.a, factor.b
-    return 2 * a / sp.sqrt(sp.pi), Quad(a**2, -2 * a * b, -(b**2))
-
-
-@_derivative.register
-def _(factor: Sin) -> tuple[sp.Expr, Factor]:
-    return factor.w, Sin(factor.w, factor.b + sp.pi / 2)
-
-
-def _seed(left: Factor, right: Factor, law: Law) -> sp.Expr:
-    """Return E[A(u) B(v)]."""
-    match left, right:
-        case One(), One():
-            return sp.Integer(1)
-        case (Erf(a, b), One()) | (One(), Erf(a, b)):
-            return _erf_mean(a, b, law.q1 if isinstance(left, Erf) else law.q2)
-        case (Sin(w, b), One()) | (One(), Sin(w, b)):
-            return sp.sin(b) * sp.exp(-(w**2) * (law.q1 if isinstance(left, Sin) else law.q2) / 2)
-        case Erf(a, b), Erf(a2, b2) if b == b2 == 0:
-            return 2 / sp.pi * Atan2(2 * a * a2 * law.c, _erf_root(a, a2, law))
-        case Sin(w, b), Sin(w2, b2):
-            return _sines(w, b, w2, b2, law)
-        case _:
-            raise NoClosedForm
-
-
-def _erf_mean(a: sp.Expr, b: sp.Expr, q: sp.Expr) -> sp.Expr:
-    """Return E erf(a u + b)."""
-    return sp.erf(b / sp.sqrt(1 + 2 * a**2 * q)) if b != 0 else ZERO
-
-
-def _erf_root(a: sp.Expr, b: sp.Expr, law: Law) -> sp.Expr:
-    """Return √((1 + 2a² q1)(1 + 2b² q2) − 4a² b² c²): Williams 1997, without the cancellation of the arcsine at ±1."""
-    return sp.sqrt(1 + 2 * a**2 * law.q1 + 2 * b**2 * law.q2 + 4 * a**2 * b**2 * law.det)
-
-
-def _sines(w: sp.Expr, b: sp.Expr, w2: sp.Expr, b2: sp.Expr, law: Law) -> sp.Expr:
-    """Return E[sin(w u + b) sin(w2 v + b2)] from the moment generating function.
-
-    = exp(−(w² q1 + w2² q2)/2) (cos b cos b2 sinh(w w2 c) + sin b sin b2 cosh(w w2 c))
-    """
-    if w == w2 or w == -w2:
-        arguments = (law.q1, law.q2, law.c if w == w2 else -law.c, w**2)
-    else:
-        arguments = (w**2 * law.q1, w2**2 * law.q2, w * w2 * law.c, sp.Integer(1))
-    odd, even = sp.cos(b) * sp.cos(b2), sp.sin(b) * sp.sin(b2)
-    if odd == even:
-        return odd * DampedExp(*arguments)
-    result = odd * DampedSinh(*arguments) if odd != 0 else ZERO
-    return result + even * DampedCosh(*arguments) if even != 0 else result
-
-
-def _centred(step: Step) -> sp.Expr:
-    """Return the slope of a step at zero; a shifted one needs the bivariate normal distribution."""
-    if step.b != 0:
+    left, right = moment.left, moment.right
+    if len(left.gates) + len(right.gates) > 2:
         raise NoClosedForm
-    return step.a
+    if left.quad != FLAT or right.quad != FLAT:
+        return _completed_square(moment)
+    if left == right == ONE:
+        rest = sp.exp(moment.exponent) * polynomial_moment(moment.j, moment.k, moment.law)
+        return Reduction("Isserlis' theorem", rest=rest)
+    if moment.law.c == 0 and left != ONE and (right != ONE or moment.k):
+        return _independent(moment)
+    arc_cosine = _arc_cosine(moment)
+    if arc_cosine is not None:
+        return Reduction("arc-cosine kernel (Cho & Saul 2009)", rest=arc_cosine)
+    if moment.j and not (moment.k and right == ONE):
+        return _by_parts(moment)
+    if moment.k:
+        return _by_parts(moment.swapped)
+    found = seeds.seed(left, right, moment.law, moment.exponent)
+    return Reduction(found.name, rest=found.value)
 
 
-def _quadrant(j: int, left: Step, k: int, right: Step, law: Law) -> sp.Expr:
-    a, b = _centred(left), _centred(right)
-    return relu.quadrant_moment(j, k, law.scaled(a, b)) / (a**j * b**k)
+def polynomial_moment(j: int, k: int, law: Law) -> sp.Expr:
+    """Return E[uʲ vᵏ] = Σ_i i! C(j, i) C(k, i) (j−i−1)!! (k−i−1)!! q1^{(j−i)/2} q2^{(k−i)/2} cⁱ, i of the parity of j, k."""
+    if (j + k) % 2:
+        return ZERO
+    total = ZERO
+    for i in range(j % 2, min(j, k) + 1, 2):
+        pairings = sp.factorial(i) * sp.binomial(j, i) * sp.binomial(k, i)
+        pairings *= sp.factorial2(j - i - 1) * sp.factorial2(k - i - 1)
+        total += pairings * law.q1 ** ((j - i) // 2) * law.q2 ** ((k - i) // 2) * law.c**i
+    return total
 
 
-def _half_plane(j: int, left: Step, k: int, law: Law) -> sp.Expr:
-    a = _centred(left)
-    return relu.half_plane_moment(j, k, law.scaled(a, sp.Integer(1))) / a**j
+def _independent(moment: Moment) -> Reduction:
+    """Return the product of the two expectations."""
+    one = Moment(moment.j, moment.left, 0, ONE, _alone(moment.law.q1), moment.exponent)
+    other = Moment(moment.k, moment.right, 0, ONE, _alone(moment.law.q2))
+    return Reduction(INDEPENDENT, ((sp.Integer(1), (one, other)),))
 
 
-def _half_plane_erf(j: int, left: Step, k: int, right: Erf, law: Law) -> sp.Expr:
-    """Return E[uʲ step(a u) vᵏ erf(b v)]; seed ½ E[sign(u) erf(b v)] = atan2(√2 b c, √(q1 + 2b² Det))/π."""
-    a = _centred(left)
-    if right.b != 0:
-        raise NoClosedForm
-    scaled = law.scaled(a, sp.Integer(1))
-    return _step_erf(j, k, right, scaled) / a**j
+def _alone(q: sp.Expr) -> Law:
+    """Return the law of one Gaussian of variance q."""
+    return Law(q, ZERO, ZERO, ZERO)
 
 
-def _step_erf(j: int, k: int, erf: Erf, law: Law) -> sp.Expr:
-    if j == k == 0:
-        b = erf.a
-        return Atan2(sp.sqrt(2) * b * law.c, sp.sqrt(law.q1 + 2 * b**2 * law.det)) / sp.pi
-    step, (slope, gauss) = Step(sp.Integer(1), ZERO), _derivative(erf)
-    density = 1 / sp.sqrt(2 * sp.pi)
-    if j:
-        result = law.q1 * (j - 1) * _step_erf(j - 2, k, erf, law) if j > 1 else ZERO
-        result += sp.sqrt(law.q1) * density * _slice(k, erf, law) if j == 1 else ZERO
-        result += law.c * k * _step_erf(j - 1, k - 1, erf, law) if k else ZERO
-        return result + law.c * slope * product_moment(j - 1, step, k, gauss, law)
-    result = law.q2 * (k - 1) * _step_erf(0, k - 2, erf, law) if k > 1 else ZERO
-    result += law.q2 * slope * product_moment(0, step, k - 1, gauss, law)
-    return result + sp.sqrt(law.q2) * law.cosine * density * _slice(k - 1, erf, law)
-
-
-def _slice(k: int, factor: Factor, law: Law) -> sp.Expr:
-    """Return E[vᵏ B(v)] for v given u = 0, of variance q2 sin² θ."""
-    variance = law.q2 * law.sine**2
-    return product_moment(k, factor, 0, ONE, Law(variance, ZERO, ZERO, ZERO))
-
-
-def _tilted(j: int, left: Factor, k: int, right: Factor, law: Law) -> sp.Expr:
+def _completed_square(moment: Moment) -> Reduction:
     """Absorb exp(−α u² + β u + γ) and the same in v into the law: it stays Gaussian, with another mean.
 
     Σ̃ = (Σ⁻¹ + 2 diag(α))⁻¹, μ̃ = Σ̃ β, and the constant is exp(γ + β·Σ̃β/2)/√G, G = det(1 + 2 Σ diag(α)).
     """
-    (a1, b1, g1), (a2, b2, g2) = _exponents(left), _exponents(right)
-    big = sp.together(1 + 2 * a1 * law.q1 + 2 * a2 * law.q2 + 4 * a1 * a2 * law.det)
-    q1, q2 = sp.together(law.q1 + 2 * a2 * law.det), sp.together(law.q2 + 2 * a1 * law.det)
+    one, two, law = moment.left.quad, moment.right.quad, moment.law
+    big = sp.together(1 + 2 * one.alpha * law.q1 + 2 * two.alpha * law.q2 + 4 * one.alpha * two.alpha * law.det)
+    q1, q2 = sp.together(law.q1 + 2 * two.alpha * law.det), sp.together(law.q2 + 2 * one.alpha * law.det)
     tilted = Law(q1 / big, q2 / big, law.c / big, law.det / big)
-    means = tilted.q1 * b1 + tilted.c * b2, tilted.c * b1 + tilted.q2 * b2
-    exponent = g1 + g2 + (b1 * means[0] + b2 * means[1]) / 2
-    rest = (ONE if isinstance(left, Quad) else left), (ONE if isinstance(right, Quad) else right)
-    moment = shifted_moment(j, rest[0], k, rest[1], means, tilted)
-    if big == 1 or b1 == b2 == 0:
-        return sp.exp(exponent) * moment / sp.sqrt(big)
-    return sp.exp(sp.factor(sp.together(exponent))) * moment / sp.sqrt(big)
+    means = tilted.q1 * one.beta + tilted.c * two.beta, tilted.c * one.beta + tilted.q2 * two.beta
+    exponent = one.gamma + two.gamma + (one.beta * means[0] + two.beta * means[1]) / 2
+    if big != 1 and not (one.beta == two.beta == 0):
+        exponent = sp.factor(sp.together(exponent))
+    flat = replace(moment, left=replace(moment.left, quad=FLAT), right=replace(moment.right, quad=FLAT), law=tilted)
+    terms = shift(replace(flat, exponent=moment.exponent + exponent), means)
+    return Reduction(SQUARE, tuple((weight / sp.sqrt(big), (inner,)) for weight, inner in terms))
 
 
-def _exponents(factor: Factor) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    return (factor.alpha, factor.beta, factor.gamma) if isinstance(factor, Quad) else (ZERO, ZERO, ZERO)
-
-
-def shifted_moment(j: int, left: Factor, k: int, right: Factor, means: tuple[sp.Expr, sp.Expr], law: Law) -> sp.Expr:
-    """Return E[uʲ A(u) vᵏ B(v)] for u, v of these means: by the binomial theorem and a shift of A and B."""
+def shift(moment: Moment, means: tuple[sp.Expr, sp.Expr]) -> tuple[tuple[sp.Expr, Moment], ...]:
+    """Return the moment for u, v of these means: by the binomial theorem and a shift of the factors."""
     m1, m2 = means
-    moved = shift(left, m1), shift(right, m2)
-    total = ZERO
-    for lost in range(j + 1 if m1 != 0 else 1):
-        for gone in range(k + 1 if m2 != 0 else 1):
-            weight = sp.binomial(j, lost) * m1**lost * sp.binomial(k, gone) * m2**gone
-            total += weight * product_moment(j - lost, moved[0], k - gone, moved[1], law)
-    return total
+    left, right = shifted(moment.left, m1), shifted(moment.right, m2)
+    return tuple(
+        (
+            m1**lost * m2**gone * sp.binomial(moment.j, lost) * sp.binomial(moment.k, gone),
+            replace(moment, j=moment.j - lost, k=moment.k - gone, left=left, right=right),
+        )
+        for lost in range(moment.j + 1 if m1 != 0 else 1)
+        for gone in range(moment.k + 1 if m2 != 0 else 1)
+    )
 
 
-@functools.singledispatch
-def shift(factor: Factor, m: sp.Expr) -> Factor:
-    """Return u ↦ F(m + u)."""
-    return factor
+def _arc_cosine(moment: Moment) -> sp.Expr | None:
+    """Return the moment of one or two steps at the origin and powers, None for any other."""
+    left, right = moment.left, moment.right
+    if not _is_centred_step(left):
+        return _arc_cosine(moment.swapped) if _is_centred_step(right) else None
+    if right != ONE and not _is_centred_step(right):
+        return None
+    a = left.gates[0].a
+    b = right.gates[0].a if right.gates else sp.Integer(1)
+    law, front = moment.law.scaled(a, b), sp.exp(moment.exponent) / (a**moment.j * b**moment.k)
+    if right == ONE:
+        return front * relu.half_plane_moment(moment.j, moment.k, law)
+    return front * relu.quadrant_moment(moment.j, moment.k, law)
 
 
-@shift.register
-def _(factor: Step, m: sp.Expr) -> Factor:
-    return Step(factor.a, factor.b + factor.a * m)
+def _is_centred_step(factor: Factor) -> bool:
+    match factor:
+        case Factor((Step(_, b),), quad, None):
+            return quad == FLAT and bool(b == 0)
+    return False
 
 
-@shift.register
-def _(factor: Erf, m: sp.Expr) -> Factor:
-    return Erf(factor.a, factor.b + factor.a * m)
+def _by_parts(moment: Moment) -> Reduction:
+    """Remove one power of u."""
+    law, lowered = moment.law, replace(moment, j=moment.j - 1)
+    terms: list[tuple[sp.Expr, Moment]] = []
+    if moment.j > 1:
+        terms.append((law.q1 * (moment.j - 1), replace(lowered, j=moment.j - 2)))
+    if moment.k and law.c != 0:
+        terms.append((law.c * moment.k, replace(lowered, k=moment.k - 1)))
+    for weight, factor in _slopes(moment.left):
+        terms.append((law.q1 * weight, replace(lowered, left=factor)))
+    for step, rest in _steps(moment.left):
+        terms += _sliced(replace(lowered, left=rest), step, sp.sqrt(law.q1))
+    if law.c != 0:
+        for weight, factor in _slopes(moment.right):
+            terms.append((law.c * weight, replace(lowered, right=factor)))
+        for step, rest in _steps(moment.right):
+            terms += _sliced(replace(lowered, right=rest).swapped, step, law.swapped.lean)
+    return Reduction(STEIN, tuple((weight, (inner,)) for weight, inner in terms if weight != 0))
 
 
-@shift.register
-def _(factor: Sin, m: sp.Expr) -> Factor:
-    return Sin(factor.w, factor.b + factor.w * m)
+def _slopes(factor: Factor) -> Iterator[tuple[sp.Expr, Factor]]:
+    """Yield the terms of the derivative of a product of error functions and a sine, weight by weight."""
+    for i, gate in enumerate(factor.gates):
+        if isinstance(gate, Erf):
+            a, b = gate.a, gate.b
+            bell = Quad(a**2, -2 * a * b, -(b**2))
+            rest = factor.gates[:i] + factor.gates[i + 1 :]
+            yield 2 * a / sp.sqrt(sp.pi), replace(factor, gates=rest, quad=factor.quad.times(bell))
+    if factor.wave is not None:
+        yield factor.wave.w, replace(factor, wave=Sin(factor.wave.w, factor.wave.b + sp.pi / 2))
 
 
-@shift.register
-def _(factor: Quad, m: sp.Expr) -> Factor:
-    alpha, beta, gamma = factor.alpha, factor.beta, factor.gamma
-    return Quad(alpha, beta - 2 * alpha * m, gamma + beta * m - alpha * m**2)
+def _steps(factor: Factor) -> Iterator[tuple[Step, Factor]]:
+    """Yield every step with the rest of the product."""
+    for i, gate in enumerate(factor.gates):
+        if isinstance(gate, Step):
+            yield gate, replace(factor, gates=factor.gates[:i] + factor.gates[i + 1 :])
+
+
+def _sliced(moment: Moment, step: Step, front: sp.Expr) -> list[tuple[sp.Expr, Moment]]:
+    """Return front · √q1 E[δ(u − t) sign(a) …], t the kink of a step of u: what is left is an expectation of v.
+
+    Given u = t, v has the mean c t/q1 and the variance Det/q1. `front` is √q1 before a derivative with respect to u,
+    c/√q1 before one with respect to v.
+    """
+    law, place = moment.law, step.kink
+    weight = front * sp.sign(step.a) * _DENSITY * place**moment.j * _at(moment.left, place)
+    weight *= Bump(moment.exponent, place, law.q1)
+    mean = law.lean * Standard(place, law.q1) if place != 0 else ZERO
+    rest = Moment(moment.k, moment.right, 0, ONE, _alone(law.residual))
+    return [(weight * factor, inner) for factor, inner in shift(rest, (mean, ZERO))] if weight != 0 else []
+
+
+def _at(factor: Factor, place: sp.Expr) -> sp.Expr:
+    """Return the value of a factor at a place."""
+    value = sp.Mul(*(_gate_at(gate, place) for gate in factor.gates))
+    return value * (sp.sin(factor.wave.w * place + factor.wave.b) if factor.wave is not None else 1)
+
+
+def _gate_at(gate: Gate, place: sp.Expr) -> sp.Expr:
+    argument = gate.a * place + gate.b
+    if isinstance(gate, Erf):
+        return sp.erf(argument)
+    if not argument.is_number:
+        raise NoClosedForm
+    return (1 + sp.sign(argument)) / 2

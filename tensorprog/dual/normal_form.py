@@ -1,87 +1,47 @@
-"""The normal form of a function of one variable: a sum of coefficient · uᵏ · factor(u).
+"""From an expression to its normal form: a sum of terms of the families, None if it is no such sum.
 
-    factor ::= One | Step(a, b) | Erf(a, b) | Quad(α, β, γ) | Sin(w, b)
-
-These families are closed under Gaussian integration by parts; everything in the language that has closed forms is such
-a sum. A function that is not has no normal form (None), and its expectations are numerical.
+Functions of piecewise polynomials (relu of clip, exp of min) are taken piece by piece; expectations of a function
+without a normal form are numerical.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
 
 import sympy as sp
 
 from tensorprog.dual.constant import FUNCTIONS, number, symbol
+from tensorprog.dual.families import (
+    FLAT,
+    LARGEST_POWER,
+    ONE,
+    Erf,
+    Factor,
+    Form,
+    Quad,
+    Sin,
+    Step,
+    Term,
+    add,
+    constant,
+    multiply,
+    scale,
+)
+from tensorprog.dual.pieces import by_pieces
 from tensorprog.nonlin.base import primitive
 from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Symbol, walk
 from tensorprog.nonlin.simplify import expand, inline, simplify
 from tensorprog.nonlin.traverse import fold
 
-__all__ = ["ONE", "Erf", "Factor", "Form", "One", "Quad", "Sin", "Step", "Term", "normal_form"]
+__all__ = ["FLAT", "ONE", "Erf", "Factor", "Form", "Quad", "Sin", "Step", "Term", "normal_form"]
 
-_LARGEST_POWER = 40
-
-
-@dataclass(frozen=True, slots=True)
-class One:
-    """The constant 1."""
+ZERO = sp.Integer(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """step(a u + b)."""
-
-    a: sp.Expr
-    b: sp.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class Erf:
-    """erf(a u + b)."""
-
-    a: sp.Expr
-    b: sp.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class Sin:
-    """sin(w u + b)."""
-
-    w: sp.Expr
-    b: sp.Expr
-
-
-@dataclass(frozen=True, slots=True)
-class Quad:
-    """exp(−alpha u² + beta u + gamma)."""
-
-    alpha: sp.Expr
-    beta: sp.Expr
-    gamma: sp.Expr
-
-
-Factor: TypeAlias = One | Step | Erf | Sin | Quad
-ONE = One()
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """coefficient · u^power · factor(u)."""
-
-    coefficient: sp.Expr
-    power: int
-    factor: Factor
-
-
-Form: TypeAlias = tuple[Term, ...]
-
-
+@functools.lru_cache(1024)
 def normal_form(phi: Expr) -> Form | None:
-    """Return φ as a sum of terms, or None if it is not one of the families."""
+    """Return φ as a sum of terms, or None if it is not in the families."""
     whole = inline(phi)
     if any(not _integer_parameters(node) for node in walk(whole)):
         return None
@@ -94,33 +54,19 @@ def _integer_parameters(node: Expr) -> bool:
     return all(isinstance(node.args[i], Number) for i in primitive(node.function).integers)
 
 
-def _constant(value: sp.Expr) -> Form:
-    """Return the constant function (the empty sum for 0)."""
-    return (Term(value, 0, ONE),) if value != 0 else ()
-
-
-def _collect(terms: Iterable[Term]) -> Form:
-    """Return the sum with equal terms added and zero ones dropped."""
-    sums: dict[tuple[int, Factor], sp.Expr] = {}
-    for term in terms:
-        key = (term.power, term.factor)
-        sums[key] = sp.expand(sums.get(key, sp.Integer(0)) + term.coefficient)
-    return tuple(Term(value, *key) for key, value in sums.items() if value != 0)
-
-
 def _value(form: Form) -> sp.Expr | None:
     """Return the value of a constant form, None for any other."""
     if not form:
-        return sp.Integer(0)
-    return form[0].coefficient if form == _constant(form[0].coefficient) else None
+        return ZERO
+    return form[0].coefficient if form == constant(form[0].coefficient) else None
 
 
 def _polynomial(form: Form, degree: int) -> tuple[sp.Expr, ...] | None:
     """Return the coefficients of a polynomial of at most that degree, lowest first."""
-    if any(not isinstance(term.factor, One) or term.power > degree for term in form):
+    if any(not term.is_monomial or term.power > degree for term in form):
         return None
     by_power = {term.power: term.coefficient for term in form}
-    return tuple(by_power.get(power, sp.Integer(0)) for power in range(degree + 1))
+    return tuple(by_power.get(power, ZERO) for power in range(degree + 1))
 
 
 @functools.singledispatch
@@ -130,12 +76,12 @@ def _form(node: Expr, args: tuple[Form | None, ...]) -> Form | None:
 
 @_form.register
 def _(node: Number, args: tuple[Form | None, ...]) -> Form | None:
-    return _constant(number(node))
+    return constant(number(node))
 
 
 @_form.register
 def _(node: Symbol, args: tuple[Form | None, ...]) -> Form | None:
-    return _constant(symbol(node))
+    return constant(symbol(node))
 
 
 @_form.register
@@ -153,97 +99,73 @@ def _(node: Apply, args: tuple[Form | None, ...]) -> Form | None:
     values = [_value(arg) for arg in known]
     if all(value is not None for value in values):
         return _constant_function(node.function, *values)
-    return _FAMILIES[node.function](known[0]) if node.function in _FAMILIES else None
+    if node.function not in _FAMILIES:
+        return None
+    family = _FAMILIES[node.function]
+    return family(known[0]) or by_pieces(known[0], lambda piece: _on_piece(node.function, family, piece))
+
+
+def _on_piece(name: str, family: Callable[[Form], Form | None], piece: Form) -> Form | None:
+    value = _value(piece)
+    return _constant_function(name, value) if value is not None else family(piece)
 
 
 def _constant_function(name: str, *values: sp.Expr) -> Form | None:
     function = FUNCTIONS.get(name)
-    return _constant(function(values[0])) if function and len(values) == 1 else None
-
-
-def _add(left: Form, right: Form) -> Form:
-    return _collect((*left, *right))
-
-
-def _scale(form: Form, factor: sp.Expr) -> Form:
-    return _collect(replace(term, coefficient=term.coefficient * factor) for term in form)
+    return constant(function(values[0])) if function and len(values) == 1 else None
 
 
 def _divide(left: Form, right: Form) -> Form | None:
     value = _value(right)
-    return _scale(left, 1 / value) if value is not None and value != 0 else None
+    return scale(left, 1 / value) if value is not None and value != 0 else None
 
 
 def _power(base: Form, exponent: Form) -> Form | None:
     order, value = _value(exponent), _value(base)
     if value is not None and order is not None:
-        return _constant(value**order)
-    if order is None or not order.is_Integer or not 0 <= order <= _LARGEST_POWER:
+        return constant(value**order)
+    if order is None or not order.is_Integer or not 0 <= order <= LARGEST_POWER:
         return None
-    result: Form | None = _constant(sp.Integer(1))
+    result: Form | None = constant(sp.Integer(1))
     for _ in range(int(order)):
-        result = _multiply(result, base) if result is not None else None
+        result = multiply(result, base) if result is not None else None
     return result
 
 
-def _multiply(left: Form, right: Form) -> Form | None:
-    products = [_product(a, b) for a in left for b in right]
-    if any(product is None for product in products):
-        return None
-    return _collect(term for product in products if product is not None for term in product)
-
-
-def _product(left: Term, right: Term) -> Form | None:
-    coefficient, power = left.coefficient * right.coefficient, left.power + right.power
-    factors = _product_of_factors(left.factor, right.factor, power)
-    if factors is None or power > _LARGEST_POWER:
-        return None
-    return tuple(Term(coefficient * weight, power, factor) for weight, factor in factors)
-
-
-def _product_of_factors(left: Factor, right: Factor, power: int) -> tuple[tuple[sp.Expr, Factor], ...] | None:
-    """Return factor · factor as a weighted sum, where it stays in the families."""
-    one, half = sp.Integer(1), sp.Rational(1, 2)
-    match left, right:
-        case (One(), other) | (other, One()):
-            return ((one, other),)
-        case Quad(), Quad():
-            return ((one, Quad(left.alpha + right.alpha, left.beta + right.beta, left.gamma + right.gamma)),)
-        case Sin(w, b), Sin(w2, b2):
-            difference, total = _wave(w - w2, b - b2 + sp.pi / 2), _wave(w + w2, b + b2 + sp.pi / 2)
-            return ((half * difference[0], difference[1]), (-half * total[0], total[1]))
-        case Step(), Step() if left == right and left.b == 0 and power > 0:
-            return ((one, left),)
-        case _:
-            return None
-
-
-def _wave(w: sp.Expr, b: sp.Expr) -> tuple[sp.Expr, Factor]:
-    return (sp.sin(b), ONE) if w == 0 else (sp.Integer(1), Sin(w, b))
+def _gated(gate: Step | Erf) -> Form:
+    return (Term(sp.Integer(1), 0, Factor((gate,))),)
 
 
 def _step(argument: Form) -> Form | None:
     """Return step(a u + b); a positive number in front of the argument does not matter."""
     affine = _polynomial(argument, 1)
-    if affine is None:
-        return None
+    if affine is None or affine[1] == 0:
+        return _step_of_quadratic(argument)
     b, a = affine
-    return (Term(sp.Integer(1), 0, Step(sp.sign(a), b / abs(a)) if a.is_number else Step(a, b)),)
+    return _gated(Step(sp.sign(a), b / abs(a)) if a.is_number else Step(a, b))
+
+
+def _step_of_quadratic(argument: Form) -> Form | None:
+    """Return the step of a u² + b u + c with numbers for coefficients, by its real roots."""
+    quadratic = _polynomial(argument, 2)
+    if quadratic is None or not all(entry.is_number for entry in quadratic) or quadratic[2] == 0:
+        return None
+    c, b, a = quadratic
+    outside, root = constant(FUNCTIONS["step"](a)), sp.sqrt(sp.Max(b**2 - 4 * a * c, 0)) / (2 * abs(a))
+    if root == 0:
+        return outside
+    low, high = (_gated(Step(sp.Integer(1), b / (2 * a) + end)) for end in (root, -root))
+    return add(outside, scale(low, -sp.sign(a)), scale(high, sp.sign(a)))
 
 
 def _erf(argument: Form) -> Form | None:
     affine = _polynomial(argument, 1)
-    return (Term(sp.Integer(1), 0, Erf(affine[1], affine[0])),) if affine else None
+    return _gated(Erf(affine[1], affine[0])) if affine else None
 
 
-def _sin(argument: Form) -> Form | None:
+def _wave(argument: Form, ahead: sp.Expr) -> Form | None:
     affine = _polynomial(argument, 1)
-    return (Term(sp.Integer(1), 0, Sin(affine[1], affine[0])),) if affine else None
-
-
-def _cos(argument: Form) -> Form | None:
-    affine = _polynomial(argument, 1)
-    return (Term(sp.Integer(1), 0, Sin(affine[1], affine[0] + sp.pi / 2)),) if affine else None
+    return (Term(sp.Integer(1), 0, Factor(wave=Sin(affine[1], affine[0] + ahead))),) if affine else None
 
 
 def _exp(argument: Form) -> Form | None:
@@ -251,30 +173,37 @@ def _exp(argument: Form) -> Form | None:
     if quadratic is None:
         return None
     gamma, beta, alpha = quadratic
-    return (Term(sp.Integer(1), 0, Quad(-alpha, beta, gamma)),)
+    return (Term(sp.Integer(1), 0, Factor(quad=Quad(-alpha, beta, gamma))),)
 
 
 def _gauss(argument: Form) -> Form | None:
-    affine = _polynomial(argument, 1)
-    if affine is None:
+    square = multiply(argument, argument)
+    return _exp(scale(square, sp.Integer(-1))) if square is not None else None
+
+
+def _elu(argument: Form) -> Form | None:
+    """Return u, and exp(u) − 1 where u < 0."""
+    exponential, open_gate = _exp(argument), _step(argument)
+    if exponential is None or open_gate is None:
         return None
-    b, a = affine
-    return (Term(sp.Integer(1), 0, Quad(a**2, -2 * a * b, -(b**2))),)
+    above = multiply(open_gate, add(argument, scale(exponential, sp.Integer(-1)), constant(sp.Integer(1))))
+    return None if above is None else add(exponential, constant(sp.Integer(-1)), above)
 
 
 _COMBINATIONS: Mapping[str, Callable[..., Form | None]] = {
-    "add": _add,
-    "sub": lambda left, right: _add(left, _scale(right, sp.Integer(-1))),
-    "mul": _multiply,
+    "add": add,
+    "sub": lambda left, right: add(left, scale(right, sp.Integer(-1))),
+    "mul": multiply,
     "div": _divide,
     "pow": _power,
-    "neg": lambda form: _scale(form, sp.Integer(-1)),
+    "neg": lambda form: scale(form, sp.Integer(-1)),
 }
 _FAMILIES: Mapping[str, Callable[[Form], Form | None]] = {
     "step": _step,
     "erf": _erf,
-    "sin": _sin,
-    "cos": _cos,
+    "sin": lambda argument: _wave(argument, ZERO),
+    "cos": lambda argument: _wave(argument, sp.pi / 2),
     "exp": _exp,
     "gauss": _gauss,
+    "elu": _elu,
 }

@@ -8,25 +8,41 @@ from zero). They are opaque to sympy; `dual.numeric` says how each is computed.
     Support(q)          1 if q > 0, 0 if q = 0
     Atan2(y, x)         the angle of the point (x, y), x ≥ 0; 0 at the origin
     DampedSinh(q1, q2, c, s), DampedCosh, DampedExp   exp(−s(q1 + q2)/2) times sinh(s c), cosh(s c), exp(s c); s > 0
+    Opening(θ)          sin θ − θ cos θ, for θ in [0, π]
+    Standard(m, v)      m/√v, v ≥ 0, clipped to ±1e30; 0 for m = 0: the standardized mean of a Gaussian
+    Bump(e, m, v)       exp(e − m²/(2v)); exp(e) for m = v = 0, and 0 for v = 0 otherwise
+    Tail(e, h)          exp(e) Φ(h), Φ the standard normal distribution function
+    Orthant(e, h, k, θ) exp(e) Φ₂(h, k; cos θ) = exp(e) P(X > −h, Y > −k), (X, Y) standard normal, correlation cos θ
+    WaveTailRe(e, j, h, k), WaveTailIm   the parts of exp(e + ij) Φ(h + ik), Φ(z) = erfc(−z/√2)/2 for complex z
     PairExpectation(φ, ψ, m1, m2, q1, q2, c)   E[φ(m1 + u) ψ(m2 + v)], by quadrature; φ, ψ name entries of `functions`
     PointExpectation(φ, m, q)                  E φ(m + u), by quadrature
+    JointExpectation(f, m_1, …, m_k, c_11, …, c_kk)   E f(u_1, …, u_k), by cubature
 """
 
 from __future__ import annotations
+
+import math
 
 import sympy as sp
 
 __all__ = [
     "Angle",
     "Atan2",
+    "Bump",
     "DampedCosh",
     "DampedExp",
     "DampedSinh",
     "Det",
     "Expm1",
+    "JointExpectation",
+    "Orthant",
     "PairExpectation",
     "PointExpectation",
+    "Standard",
     "Support",
+    "Tail",
+    "WaveTailIm",
+    "WaveTailRe",
 ]
 
 
@@ -119,6 +135,144 @@ class DampedExp(sp.Function):
         return sp.Integer(1) if q1 == q2 == c else None
 
 
+class Standard(sp.Function):
+    """m/√v; 0 where both vanish, ±1e30 where only v does."""
+
+    nargs = 2
+    is_real = True
+
+    @classmethod
+    def eval(cls, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
+        """Return 0 for m = 0."""
+        return sp.Integer(0) if m == 0 else None
+
+
+class Bump(sp.Function):
+    """exp(e − m²/(2v)); e^e where m and v vanish, 0 where only v does."""
+
+    nargs = 3
+    is_real = True
+
+    @classmethod
+    def eval(cls, e: sp.Expr, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
+        """Return e^e for m = 0."""
+        return sp.exp(e) if m == 0 else None
+
+
+class Tail(sp.Function):
+    """e^e Φ(h), Φ the standard normal distribution."""
+
+    nargs = 2
+    is_real = True
+
+
+class Orthant(sp.Function):
+    """e^e Φ₂(h, k; cos θ), Φ₂ the distribution of two standard normal variables of correlation cos θ."""
+
+    nargs = 4
+    is_real = True
+
+
+class WaveTailRe(sp.Function):
+    """Re e^{e + ij} Φ(h + ik)."""
+
+    nargs = 4
+    is_real = True
+
+
+class WaveTailIm(sp.Function):
+    """Im e^{e + ij} Φ(h + ik)."""
+
+    nargs = 4
+    is_real = True
+
+
+class Opening(sp.Function):
+    """sin θ − θ cos θ, for θ in [0, π]."""
+
+    nargs = 1
+    is_real = True
+
+    @classmethod
+    def eval(cls, angle: sp.Expr) -> sp.Expr | None:
+        """Return the value for the angles 0, π/2 and π."""
+        return {sp.Integer(0): sp.Integer(0), sp.pi / 2: sp.Integer(1), sp.pi: sp.pi}.get(angle)
+
+
+class Standard(sp.Function):
+    """m/√v for v ≥ 0, clipped to ±1e30; 0 for m = 0, whatever v is."""
+
+    nargs = 2
+    is_real = True
+
+    @classmethod
+    def eval(cls, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
+        """Return 0 for m = 0."""
+        return sp.Integer(0) if m == 0 else None
+
+
+class Bump(sp.Function):
+    """exp(e − m²/(2v)), of e and m²/(2v) that may both be large; exp(e) for m = v = 0, and 0 for v = 0 otherwise."""
+
+    nargs = 3
+    is_real = True
+
+    @classmethod
+    def eval(cls, e: sp.Expr, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
+        """Return exp(e) for m = 0."""
+        return sp.exp(e) if m == 0 else None
+
+
+class Tail(sp.Function):
+    """exp(e) Φ(h), Φ the standard normal distribution function; e may be large where Φ(h) is small."""
+
+    nargs = 2
+    is_real = True
+
+    @classmethod
+    def eval(cls, e: sp.Expr, h: sp.Expr) -> sp.Expr | None:
+        """Return exp(e)/2 for h = 0."""
+        return sp.exp(e) / 2 if h == 0 else None
+
+
+class Orthant(sp.Function):
+    """exp(e) Φ₂(h, k; cos θ) = exp(e) P(X > −h, Y > −k), (X, Y) standard normal of correlation cos θ, 0 ≤ θ ≤ π."""
+
+    nargs = 4
+    is_real = True
+
+    @classmethod
+    def eval(cls, e: sp.Expr, h: sp.Expr, k: sp.Expr, angle: sp.Expr) -> sp.Expr | None:
+        """Return exp(e) (π − θ)/2π for h = k = 0, and Φ(h) for equal h, k and θ = 0."""
+        if h == k == 0:
+            return sp.exp(e) * (sp.pi - angle) / (2 * sp.pi)
+        return Tail(e, h) if h == k and angle == 0 else None
+
+
+class WaveTailRe(sp.Function):
+    """Re exp(e + ij) Φ(h + ik), Φ(z) = erfc(−z/√2)/2 for complex z."""
+
+    nargs = 4
+    is_real = True
+
+    @classmethod
+    def eval(cls, e: sp.Expr, j: sp.Expr, h: sp.Expr, k: sp.Expr) -> sp.Expr | None:
+        """Return exp(e) cos(j) Φ(h) for k = 0."""
+        return sp.cos(j) * Tail(e, h) if k == 0 else None
+
+
+class WaveTailIm(sp.Function):
+    """Im exp(e + ij) Φ(h + ik), Φ(z) = erfc(−z/√2)/2 for complex z."""
+
+    nargs = 4
+    is_real = True
+
+    @classmethod
+    def eval(cls, e: sp.Expr, j: sp.Expr, h: sp.Expr, k: sp.Expr) -> sp.Expr | None:
+        """Return exp(e) sin(j) Φ(h) for k = 0."""
+        return sp.sin(j) * Tail(e, h) if k == 0 else None
+
+
 class PairExpectation(sp.Function):
     """E[φ(m1 + u) ψ(m2 + v)] of two named functions, to be integrated numerically."""
 
@@ -129,3 +283,15 @@ class PointExpectation(sp.Function):
     """E φ(m + u) of one named function, to be integrated numerically."""
 
     nargs = 3
+
+
+class JointExpectation(sp.Function):
+    """E f(u_1, …, u_k) of one named function, to be integrated numerically.
+
+    The arguments are the name, k means, and the upper triangle of the covariance matrix, row by row.
+    """
+
+    @staticmethod
+    def dimension(count: int) -> int:
+        """Return k for the number k + k(k + 1)/2 of means and covariances."""
+        return (math.isqrt(9 + 8 * count) - 3) // 2

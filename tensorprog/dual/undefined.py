@@ -6,7 +6,7 @@ import functools
 
 import sympy as sp
 
-from tensorprog.dual.normal_form import Form, One, Quad, normal_form
+from tensorprog.dual.normal_form import Form, normal_form
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Apply, Expr, Operand, Position, Symbol, walk
 from tensorprog.nonlin.simplify import inline
@@ -80,7 +80,7 @@ def _pole_order(phi: Expr) -> float:
 def _zero_order(denominator: Expr) -> float:
     """Return k if a function vanishes like |u|^k somewhere, 0 if it does not as far as can be told."""
     form = normal_form(denominator)
-    if form and all(isinstance(term.factor, One) for term in form):
+    if form and all(term.is_monomial for term in form):
         return 1.0 if _changes_sign(denominator) or _has_root(form) else 0.0
     if not isinstance(denominator, Apply):
         return 0.0
@@ -128,10 +128,10 @@ _U = sp.Dummy("u", real=True)
 def _changes_sign(argument: Expr) -> bool:
     """Return whether the argument is a polynomial of odd degree."""
     form = normal_form(argument)
-    if not form or any(not isinstance(term.factor, One) for term in form):
+    if not form or any(not term.is_monomial for term in form):
         return False
     return max(term.power for term in form) % 2 == 1
 
 
 def _explodes(form: Form | None) -> bool:
-    return any(isinstance(term.factor, Quad) and term.factor.alpha.is_negative for term in form or ())
+    return any(bool(term.factor.quad.alpha.is_negative) for term in form or ())

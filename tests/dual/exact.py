@@ -1,0 +1,181 @@
+"""What the special functions of closed forms mean, in mpmath, and E[φ(u) ψ(v)] by quadrature with 30 digits."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import sympy as sp
+
+from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Symbol
+
+DIGITS = 30
+_REACH = 11  # in standard deviations
+
+
+def _angle(q1: Any, q2: Any, c: Any) -> Any:
+    return mp.atan2(mp.sqrt(max(q1 * q2 - c * c, 0)), c) if q1 * q2 > 0 else mp.pi / 2
+
+
+def _standard(m: Any, v: Any) -> Any:
+    return m / mp.sqrt(v) if v > 0 else mp.sign(m) * mp.mpf(10) ** 30
+
+
+def _orthant(e: Any, h: Any, k: Any, theta: Any) -> Any:
+    """Integrate the density over the angle (Plackett 1954), from the angle π, where the two variables are opposite."""
+    start = mp.ncdf(h) - mp.ncdf(-k) if h + k > 0 else mp.mpf(0)
+
+    def density(t: Any) -> Any:
+        return mp.exp(-(h * h + k * k - 2 * h * k * mp.cos(t)) / (2 * mp.sin(t) ** 2)) if mp.sin(t) else mp.mpf(0)
+
+    points = [mp.pi - (mp.pi - theta) * x for x in (0, mp.mpf("0.1"), mp.mpf("0.4"), mp.mpf("0.8"), 1)]
+    return mp.exp(e) * (start - mp.quad(density, points) / (2 * mp.pi))
+
+
+def _wave_tail(e: Any, j: Any, h: Any, k: Any) -> Any:
+    return mp.exp(mp.mpc(e, j)) * mp.erfc(-mp.mpc(h, k) / mp.sqrt(2)) / 2
+
+
+MEANINGS: Mapping[str, Callable[..., Any]] = {
+    "Det": lambda q1, q2, c: q1 * q2 - c * c,
+    "Angle": _angle,
+    "Support": lambda q: mp.mpf(int(q > 0)),
+    "Expm1": mp.expm1,
+    "Atan2": mp.atan2,
+    "DampedSinh": lambda q1, q2, c, s: mp.exp(-s * (q1 + q2) / 2) * mp.sinh(s * c),
+    "DampedCosh": lambda q1, q2, c, s: mp.exp(-s * (q1 + q2) / 2) * mp.cosh(s * c),
+    "DampedExp": lambda q1, q2, c, s: mp.exp(-s * ((q1 - c) + (q2 - c)) / 2),
+    "Standard": _standard,
+    "Bump": lambda e, m, v: mp.exp(e - _standard(m, v) ** 2 / 2),
+    "Tail": lambda e, h: mp.exp(e) * mp.ncdf(h),
+    "Orthant": _orthant,
+    "WaveTailRe": lambda e, j, h, k: _wave_tail(e, j, h, k).real,
+    "WaveTailIm": lambda e, j, h, k: _wave_tail(e, j, h, k).imag,
+}
+
+
+def meaning(expr: sp.Expr, **values: Any) -> Any:
+    """Return a closed form at given values, with 30 digits."""
+    with mp.workdps(DIGITS + 10):
+        function = sp.lambdify([sp.Symbol(name) for name in values], expr, [dict(MEANINGS), "mpmath"])
+        return +function(*(mp.mpf(value) for value in values.values()))
+
+
+def _where(condition: bool, value: Any) -> Any:
+    return value if condition else mp.mpf(0)
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "pow": lambda a, b: a**b,
+    "neg": lambda a: -a,
+    "square": lambda a: a * a,
+    "sqrt": mp.sqrt,
+    "exp": mp.exp,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "erf": mp.erf,
+    "gauss": lambda a: mp.exp(-a * a),
+    "Phi": mp.ncdf,
+    "gelu": lambda a: a * mp.ncdf(a),
+    "relu": lambda a: _where(a > 0, a),
+    "step": lambda a: (1 + mp.sign(a)) / 2,
+    "sign": mp.sign,
+    "abs": abs,
+    "elu": lambda a: a if a > 0 else mp.expm1(a),
+    "leaky_relu": lambda a, slope: a if a > 0 else slope * a,
+    "min": min,
+    "max": max,
+}
+
+
+def evaluated(f: Expr, u: Any) -> Any:
+    """Return f(u) in mpmath, from the definitions of the functions."""
+    match f:
+        case Operand():
+            return u
+        case Number():
+            return mp.mpf(f.value)
+        case Symbol("pi"):
+            return mp.pi
+        case Apply():
+            return _FUNCTIONS[f.function](*(evaluated(arg, u) for arg in f.args))
+    raise TypeError(f)
+
+
+@functools.cache
+def _legendre(order: int) -> tuple[list[Any], list[Any]]:
+    """Return nodes and weights of the Gauss–Legendre rule with 40 digits, by Newton's method."""
+    nodes, weights = [], []
+    with mp.workdps(DIGITS + 12):
+        for start in np.polynomial.legendre.leggauss(order)[0]:
+            x = mp.mpf(float(start))
+            for _ in range(4):
+                before, now = mp.mpf(1), x
+                for n in range(2, order + 1):
+                    before, now = now, ((2 * n - 1) * x * now - (n - 1) * before) / n
+                slope = order * (x * now - before) / (x * x - 1)
+                x -= now / slope
+            nodes.append(x)
+            weights.append(2 / ((1 - x * x) * slope * slope))
+    return nodes, weights
+
+
+@functools.cache
+def grid(m: float, q: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return nodes and weights on the line for functions with kinks at multiples of ½ between −2 and 2."""
+    deviation = mp.sqrt(mp.mpf(q))
+    low, high = mp.mpf(m) - _REACH * deviation, mp.mpf(m) + _REACH * deviation
+    edges = {low, high, *(mp.mpf(i) / 2 for i in range(-4, 5) if low < mp.mpf(i) / 2 < high)}
+    widest = min(mp.mpf(1), deviation)
+    panels = []
+    for start, stop in zip(sorted(edges), sorted(edges)[1:], strict=False):
+        count = max(1, int(mp.ceil((stop - start) / widest)))
+        panels += [(start + (stop - start) * i / count, (stop - start) / count) for i in range(count)]
+    nodes, weights = _legendre(18)
+    z = tuple(start + width * (1 + x) / 2 for start, width in panels for x in nodes)
+    w = tuple(width / 2 * weight for _, width in panels for weight in weights)
+    return z, w
+
+
+@functools.cache
+def density(m1: float, m2: float, q1: float, q2: float, c: float) -> Any:
+    """Return the weighted density (N1, N2) of a law of two variables on the product of their grids."""
+    with mp.workdps(DIGITS + 5):
+        (z1, w1), (z2, w2) = grid(m1, q1), grid(m2, q2)
+        det = mp.mpf(q1) * q2 - mp.mpf(c) ** 2
+        front = 1 / (2 * mp.pi * mp.sqrt(det))
+        a, b, d = mp.mpf(q2) / (2 * det), mp.mpf(c) / det, mp.mpf(q1) / (2 * det)
+        rows = [
+            [
+                wx * wy * front * mp.exp(-a * (x - m1) ** 2 + b * (x - m1) * (y - m2) - d * (y - m2) ** 2)
+                for y, wy in zip(z2, w2, strict=True)
+            ]
+            for x, wx in zip(z1, w1, strict=True)
+        ]
+        return np.array(rows, dtype=object)
+
+
+def integral(phi: Expr, psi: Expr, law: tuple[float, float, float, float, float]) -> Any:
+    """Return E[φ(u) ψ(v)], (u, v) ~ N((m1, m2), [[q1, c], [c, q2]]), |ρ| < 1."""
+    m1, m2, q1, q2, _ = law
+    with mp.workdps(DIGITS + 5):
+        left = np.array([evaluated(phi, x) for x in grid(m1, q1)[0]], dtype=object)
+        right = np.array([evaluated(psi, y) for y in grid(m2, q2)[0]], dtype=object)
+        return left @ density(*law) @ right
+
+
+def line_integral(f: Expr, m: float, q: float) -> Any:
+    """Return E f(u), u ~ N(m, q)."""
+    with mp.workdps(DIGITS + 5):
+        nodes, weights = grid(m, q)
+        terms = (
+            w * evaluated(f, x) * mp.exp(-((x - m) ** 2) / (2 * mp.mpf(q))) for x, w in zip(nodes, weights, strict=True)
+        )
+        return mp.fsum(terms) / mp.sqrt(2 * mp.pi * mp.mpf(q))
