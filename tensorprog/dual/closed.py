@@ -8,8 +8,9 @@ import sympy as sp
 
 from tensorprog.dual.derivation import Line, Proof, Steps, described, written
 from tensorprog.dual.families import FLAT, Erf, Form, Step, Term
-from tensorprog.dual.law import Law
+from tensorprog.dual.law import LETTERS, Law
 from tensorprog.dual.moments import Moment, shift
+from tensorprog.dual.special import Reciprocal
 
 __all__ = ["prove", "rule_names"]
 
@@ -33,11 +34,17 @@ def prove(left: Form, right: Form, means: tuple[sp.Expr, sp.Expr], law: Law) -> 
     ]
     steps = Steps()
     value = _collected([(sp.Integer(1), simple), *((weight, steps.value(moment)) for weight, moment in moments)], law)
+    value = value.replace(_is_division, lambda power: Reciprocal(power.base) ** -power.exp)
     whole = written(left, right, means, law)
     expected = written(*polynomials, means, law) if simple != 0 else ZERO
     linear = Line(whole, sp.Add(expected, *(weight * described(moment) for weight, moment in moments)), "linearity")
     isserlis = Line(expected, simple, "Isserlis' theorem")
     return Proof(value, tuple(line for line in (linear, isserlis, *steps.lines()) if line.left != line.right))
+
+
+def _is_division(expr: sp.Expr) -> bool:
+    """Return whether an expression is a negative power of a variance, which may vanish (and with it, what it divides)."""
+    return isinstance(expr, sp.Pow) and expr.base in LETTERS and bool(expr.exp.is_negative)
 
 
 def _polynomial(form: Form) -> Form:

@@ -19,7 +19,7 @@ import sympy as sp
 
 from tensorprog.dual.closed import prove, rule_names
 from tensorprog.dual.delta import Spike, has_delta, split_deltas
-from tensorprog.dual.law import Law, law
+from tensorprog.dual.law import DET, LETTERS, Law, law
 from tensorprog.dual.moments import NoClosedForm
 from tensorprog.dual.families import Form
 from tensorprog.dual.normal_form import normal_form
@@ -46,10 +46,6 @@ Naming: TypeAlias = Callable[[Expr], sp.Symbol]
 _POINT_ERROR = "integrated numerically in one dimension; the error is estimated at run time"
 _PAIR_ERROR = "integrated numerically in two dimensions; the error is estimated at run time"
 _QUADRATURE = "quadrature"
-
-_LETTERS = tuple(sp.Dummy(name, real=True, positive=name[0] == "q" or None) for name in ("m1", "m2", "q1", "q2", "c"))
-_DETERMINANT = sp.Dummy("d", positive=True)  # positive, so that roots simplify
-
 
 class Expectations(Enum):
     """How expectations are found: closed forms where they are known, or all by quadrature."""
@@ -192,7 +188,7 @@ def _closed(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
     if found is None:
         return None
     back = {letter: entry for entry, letter in letters.items()}
-    back[_DETERMINANT] = Det(pair_law.q1, pair_law.q2, pair_law.c)
+    back[DET] = Det(pair_law.q1, pair_law.q2, pair_law.c)
     return replace(found, expr=found.expr.xreplace(back))
 
 
@@ -202,20 +198,20 @@ def _entries(pair_law: PairLaw) -> tuple[sp.Expr, ...]:
 
 def _letters(pair_law: PairLaw) -> Mapping[sp.Expr, sp.Expr]:
     """Return a letter for every entry of the law that is not a number; equal entries have the same."""
-    letters = dict(zip(_entries(pair_law), _LETTERS, strict=True))
-    letters |= {pair_law.q1: _LETTERS[2], pair_law.q2: _LETTERS[3]}
+    letters = dict(zip(_entries(pair_law), LETTERS, strict=True))
+    letters |= {pair_law.q1: LETTERS[2], pair_law.q2: LETTERS[3]}
     return {entry: letter for entry, letter in letters.items() if not entry.is_number}
 
 
 @functools.lru_cache(1024)
 def _closed_in_letters(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
-    """Return the closed form under a law of letters and numbers, its determinant `_DETERMINANT`."""
+    """Return the closed form under a law of letters and numbers, its determinant `DET`."""
     forms = normal_form(phi), normal_form(psi)
     if forms[0] is None or forms[1] is None:
         return None
     moments = law(pair_law.q1, pair_law.q2, pair_law.c)
     if isinstance(moments.det, Det):
-        moments = replace(moments, det=_DETERMINANT)
+        moments = replace(moments, det=DET)
     try:
         expr = prove(forms[0], forms[1], (pair_law.m1, pair_law.m2), moments).value
     except NoClosedForm:

@@ -8,9 +8,34 @@ import sympy as sp
 
 from tensorprog.dual.special import Angle, Det, Standard, Support
 
-__all__ = ["Law", "law"]
+__all__ = ["DET", "LETTERS", "Law", "law", "standard", "tidy"]
 
-ZERO = sp.Integer(0)
+LETTERS = tuple(sp.Dummy(name, real=True, positive=name[0] == "q" or None) for name in ("m1", "m2", "q1", "q2", "c"))
+"""Means, variances and covariance of the law under which closed forms are derived."""
+
+DET = sp.Dummy("d", positive=True)
+"""Its determinant; positive, as the variances, so that roots simplify."""
+
+
+def standard(m: sp.Expr, v: sp.Expr) -> sp.Expr:
+    """Return m/√v without divisions inside, so that it is exact where numerator and denominator vanish together.
+
+    Near a correlation of ±1 a conditional variance Det/q1 is small, and a conditional mean with it: q2 − c²/q1 is
+    Det/q1, not a difference that cancels.
+    """
+    (top, bottom), (above, below) = sp.fraction(sp.together(m)), sp.fraction(sp.together(v))
+    return Standard(_in_determinant(top), sp.factor_terms(above * bottom**2 / below))
+
+
+def tidy(expr: sp.Expr) -> sp.Expr:
+    """Return a rational expression of the letters with its numerator in terms of the determinant."""
+    top, bottom = sp.fraction(sp.together(expr))
+    return expr if bottom == 1 else _in_determinant(top) / bottom
+
+
+def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
+    _, _, q1, q2, c = LETTERS
+    return sp.factor_terms(sp.expand(sp.expand(polynomial).subs(q1 * q2, DET + c**2)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +79,13 @@ class Law:
 
     @property
     def lean(self) -> sp.Expr:
-        """c/√q1, the covariance of v with the standardized u; 0 where u vanishes."""
-        return self.sign * sp.sqrt(self.q1) if self.sign else Standard(self.c, self.q1)
+        """c/√q1, the covariance of v with the standardized u."""
+        return self.c / sp.sqrt(self.q1)
 
     @property
     def residual(self) -> sp.Expr:
-        """Det/q1, the variance of v given u; its value is of no use where u vanishes."""
-        return ZERO if self.sign else Standard(sp.sqrt(self.det), self.q1) ** 2
+        """Det/q1, the variance of v given u."""
+        return self.det / self.q1
 
     def scaled(self, a: sp.Expr, b: sp.Expr) -> Law:
         """Return the law of (a u, b v)."""

@@ -19,9 +19,9 @@ import sympy as sp
 
 from tensorprog.dual import relu, seeds
 from tensorprog.dual.families import FLAT, ONE, Erf, Factor, Gate, Quad, Sin, Step, shifted
-from tensorprog.dual.law import Law
+from tensorprog.dual.law import Law, standard, tidy
+from tensorprog.dual.special import Bump
 from tensorprog.dual.seeds import NoClosedForm
-from tensorprog.dual.special import Bump, Standard
 
 __all__ = ["Moment", "NoClosedForm", "Reduction", "reduce", "shift"]
 
@@ -70,6 +70,8 @@ def reduce(moment: Moment) -> Reduction:
         raise NoClosedForm
     if left.quad != FLAT or right.quad != FLAT:
         return _completed_square(moment)
+    if moment.law.q1 == 0 and left != ONE:
+        return _fixed(moment)
     if left == right == ONE:
         rest = sp.exp(moment.exponent) * polynomial_moment(moment.j, moment.k, moment.law)
         return Reduction("Isserlis' theorem", rest=rest)
@@ -96,6 +98,12 @@ def polynomial_moment(j: int, k: int, law: Law) -> sp.Expr:
         pairings *= sp.factorial2(j - i - 1) * sp.factorial2(k - i - 1)
         total += pairings * law.q1 ** ((j - i) // 2) * law.q2 ** ((k - i) // 2) * law.c**i
     return total
+
+
+def _fixed(moment: Moment) -> Reduction:
+    """Return the moment of a variable that is zero: its function is a number."""
+    weight = ZERO**moment.j * _at(moment.left, ZERO)
+    return Reduction("a constant", ((weight, (replace(moment, j=0, left=ONE),)),))
 
 
 def _independent(moment: Moment) -> Reduction:
@@ -211,10 +219,19 @@ def _sliced(moment: Moment, step: Step, front: sp.Expr) -> list[tuple[sp.Expr, M
     """
     law, place = moment.law, step.kink
     weight = front * sp.sign(step.a) * _DENSITY * place**moment.j * _at(moment.left, place)
-    weight *= Bump(moment.exponent, place, law.q1)
-    mean = law.lean * Standard(place, law.q1) if place != 0 else ZERO
-    rest = Moment(moment.k, moment.right, 0, ONE, _alone(law.residual))
-    return [(weight * factor, inner) for factor, inner in shift(rest, (mean, ZERO))] if weight != 0 else []
+    exponent = ZERO
+    if moment.right.gates:  # they may be as small as the density is large
+        exponent = tidy(moment.exponent - place**2 / (2 * law.q1))
+    else:
+        weight *= _density(moment.exponent, place, law.q1)
+    rest = Moment(moment.k, moment.right, 0, ONE, _alone(law.residual), exponent)
+    return [(weight * part, inner) for part, inner in shift(rest, (law.c * place / law.q1, ZERO))] if weight != 0 else []
+
+
+def _density(exponent: sp.Expr, m: sp.Expr, v: sp.Expr) -> sp.Expr:
+    """Return exp(exponent − m²/(2v))."""
+    ratio = standard(m, v)
+    return Bump(exponent, *ratio.args) if ratio != 0 else sp.exp(exponent)
 
 
 def _at(factor: Factor, place: sp.Expr) -> sp.Expr:

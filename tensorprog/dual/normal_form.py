@@ -183,11 +183,11 @@ def _gauss(argument: Form) -> Form | None:
 
 def _elu(argument: Form) -> Form | None:
     """Return u, and exp(u) − 1 where u < 0."""
-    exponential, open_gate = _exp(argument), _step(argument)
-    if exponential is None or open_gate is None:
+    exponential, above, below = _exp(argument), _step(argument), _step(scale(argument, sp.Integer(-1)))
+    if exponential is None or above is None or below is None:
         return None
-    above = multiply(open_gate, add(argument, scale(exponential, sp.Integer(-1)), constant(sp.Integer(1))))
-    return None if above is None else add(exponential, constant(sp.Integer(-1)), above)
+    parts = multiply(above, argument), multiply(below, add(exponential, constant(sp.Integer(-1))))
+    return None if parts[0] is None or parts[1] is None else add(*parts)
 
 
 _COMBINATIONS: Mapping[str, Callable[..., Form | None]] = {

@@ -8,32 +8,40 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from tensorprog.dual.special import Angle, Atan2, DampedCosh, DampedExp, DampedSinh, Det, Expm1, Support
+from tensorprog.dual.distribution import bump, opening, orthant, product_error, standard, tail, wave_tail
+from tensorprog.dual.special import (
+    Angle,
+    Atan2,
+    Bump,
+    DampedCosh,
+    DampedExp,
+    DampedSinh,
+    Det,
+    Either,
+    Expm1,
+    Opening,
+    Orthant,
+    Reciprocal,
+    Share,
+    Shortfall,
+    Sine,
+    Standard,
+    Support,
+    Tail,
+    Turn,
+    Versine,
+    WaveTailIm,
+    WaveTailRe,
+)
 
 __all__ = ["SOURCES", "SPECIALS", "angle", "damped_cosh", "damped_exp", "damped_sinh", "determinant"]
-
-_SPLITTER = 134217729.0  # 2^27 + 1
-
-
-def _split(a: Any) -> tuple[Any, Any]:
-    """Return the upper and lower half of the mantissa (Veltkamp)."""
-    scaled = _SPLITTER * a
-    high = scaled - (scaled - a)
-    return high, a - high
-
-
-def _product_error(a: Any, b: Any, product: Any) -> Any:
-    """Return a·b − product, exactly (Dekker)."""
-    a_high, a_low = _split(a)
-    b_high, b_low = _split(b)
-    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
 def determinant(q1: Any, q2: Any, c: Any) -> Any:
     """Return q1·q2 − c², at least 0, to two ulp of the result, in float64; NaN stays."""
     first, second = np.asarray(q1, np.float64) * q2, np.asarray(c, np.float64) * c
     with np.errstate(over="ignore", invalid="ignore"):
-        low = _product_error(q1, q2, first) - _product_error(c, c, second)
+        low = product_error(q1, q2, first) - product_error(c, c, second)
     return np.maximum((first - second) + np.where(np.isfinite(low), low, 0.0), 0.0)
 
 
@@ -65,6 +73,52 @@ def _support(q: Any) -> Any:
     return np.where(np.isnan(q), q, np.asarray(q) > 0)
 
 
+def _wave_tail_re(e: Any, j: Any, h: Any, k: Any) -> Any:
+    return wave_tail(e, j, h, k)[0]
+
+
+def _wave_tail_im(e: Any, j: Any, h: Any, k: Any) -> Any:
+    return wave_tail(e, j, h, k)[1]
+
+
+def _turn(y: Any, x: Any) -> Any:
+    """Return the angle of the point (x, y), y ≥ 0, π/2 at the origin."""
+    return np.where((np.asarray(y) == 0) & (np.asarray(x) == 0), np.pi / 2, np.arctan2(y, x))
+
+
+def _sine(square: Any) -> Any:
+    """Return √s, 0 for s < 0."""
+    return np.sqrt(np.maximum(square, 0.0))
+
+
+def _versine(t: Any, c: Any) -> Any:
+    """Return t where c ≥ 0, 2 − t where c < 0."""
+    return np.where(np.asarray(c) < 0, 2.0 - t, t)
+
+
+def _shortfall(a: Any, b: Any, c: Any) -> Any:
+    """Return 1 − c/(a b), 1 where a or b is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(a * b) == 0, 1.0, 1.0 - c / (a * b))
+
+
+def _share(a: Any, q: Any) -> Any:
+    """Return √(a/q), 0 where q is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(q) == 0, 0.0, np.sqrt(a / q))
+
+
+def _reciprocal(q: Any) -> Any:
+    """Return 1/q, 0 for q = 0."""
+    q = np.asarray(q, np.float64)
+    return np.divide(1.0, q, out=np.zeros_like(q), where=q != 0)
+
+
+def _either(s: Any, a: Any, b: Any) -> Any:
+    """Return a where s > 0, else b."""
+    return np.where(np.asarray(s) > 0, a, b)
+
+
 SPECIALS: Mapping[type[sp.Function], Callable[..., Any]] = {
     Det: determinant,
     Angle: angle,
@@ -74,6 +128,20 @@ SPECIALS: Mapping[type[sp.Function], Callable[..., Any]] = {
     DampedSinh: damped_sinh,
     DampedCosh: damped_cosh,
     DampedExp: damped_exp,
+    Turn: _turn,
+    Sine: _sine,
+    Versine: _versine,
+    Shortfall: _shortfall,
+    Share: _share,
+    Either: _either,
+    Opening: opening,
+    Reciprocal: _reciprocal,
+    Standard: standard,
+    Bump: bump,
+    Tail: tail,
+    Orthant: orthant,
+    WaveTailRe: _wave_tail_re,
+    WaveTailIm: _wave_tail_im,
 }
 
 # Scalar Python; the arguments are names (they occur several times). `fma(a, b, c)` is the fused a·b + c, and `{3}` in
@@ -81,6 +149,7 @@ SPECIALS: Mapping[type[sp.Function], Callable[..., Any]] = {
 SOURCES: Mapping[type[sp.Function], str] = {
     Det: "max(({0} * {1} - {2} * {2}) + (fma({0}, {1}, -({0} * {1})) - fma({2}, {2}, -({2} * {2}))), 0.0)",
     Angle: "(math.atan2(math.sqrt({3}), {2}) if {3} != 0.0 or {2} != 0.0 else 1.5707963267948966)",
+    Reciprocal: "(1.0 / {0} if {0} != 0.0 else 0.0)",
     Support: "(1.0 if {0} > 0.0 else 0.0 * {0})",
     Expm1: "math.expm1({0})",
     Atan2: "math.atan2({0}, {1})",
@@ -88,5 +157,11 @@ SOURCES: Mapping[type[sp.Function], str] = {
     " * math.expm1(-2.0 * {3} * abs({2})))",
     DampedCosh: "(0.5 * math.exp(-0.5 * {3} * (({0} - abs({2})) + ({1} - abs({2}))))"
     " * (1.0 + math.exp(-2.0 * {3} * abs({2}))))",
+    Turn: "(math.atan2({0}, {1}) if {0} != 0.0 or {1} != 0.0 else 1.5707963267948966)",
+    Sine: "math.sqrt(max({0}, 0.0))",
+    Versine: "(2.0 - {0} if {1} < 0.0 else {0})",
+    Shortfall: "(1.0 - {2} / ({0} * {1}) if {0} * {1} != 0.0 else 1.0)",
+    Share: "(math.sqrt({0} / {1}) if {1} != 0.0 else 0.0)",
+    Either: "({1} if {0} > 0.0 else {2})",
     DampedExp: "math.exp(-0.5 * {3} * (({0} - {2}) + ({1} - {2})))",
 }

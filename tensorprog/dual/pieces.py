@@ -1,10 +1,13 @@
 """Functions of piecewise polynomials, piece by piece: with kinks t₁ < t₂ < …,
 
-    g(f(u)) = g(f₀(u)) + Σᵢ step(u − tᵢ) (g(fᵢ(u)) − g(fᵢ₋₁(u))).
+    g(f(u)) = g(f₀(u)) + Σᵢ step(u − tᵢ) (g(fᵢ(u)) − g(fᵢ₋₁(u)))
+
+where all g(fᵢ) are polynomials; otherwise every piece keeps to its interval, so that exp(u) for u < 0 stays small.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import sympy as sp
@@ -22,13 +25,20 @@ def by_pieces(form: Form, function: Callable[[Form], Form | None]) -> Form | Non
     if not kinks:
         return None
     values = [function(_between(form, low, high)) for low, high in zip([None, *kinks], [*kinks, None], strict=True)]
-    result = values[0]
-    for kink, before, after in zip(kinks, values, values[1:], strict=False):
-        if result is None or before is None or after is None:
-            return None
-        jump = multiply(_opened(kink), add(after, scale(before, sp.Integer(-1))))
-        result = None if jump is None else add(result, jump)
-    return result
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    if all(term.is_monomial for value in known for term in value):
+        changes = [add(after, scale(before, sp.Integer(-1))) for before, after in itertools.pairwise(known)]
+        return _summed([known[0], *(multiply(_above(kink), change) for kink, change in zip(kinks, changes, strict=True))])
+    inside = [add(_above(low), scale(_above(high), sp.Integer(-1))) for low, high in itertools.pairwise(kinks)]
+    intervals = [_below(kinks[0]), *inside, _above(kinks[-1])]
+    return _summed([multiply(interval, value) for interval, value in zip(intervals, known, strict=True)])
+
+
+def _summed(forms: list[Form | None]) -> Form | None:
+    known = [form for form in forms if form is not None]
+    return add(*known) if len(known) == len(forms) else None
 
 
 def _is_piecewise(term: Term) -> bool:
@@ -55,5 +65,9 @@ def _height(factor: Factor, low: sp.Expr | None, high: sp.Expr | None) -> sp.Exp
     return height
 
 
-def _opened(kink: sp.Expr) -> Form:
+def _above(kink: sp.Expr) -> Form:
     return (Term(sp.Integer(1), 0, Factor((Step(sp.Integer(1), -kink),))),)
+
+
+def _below(kink: sp.Expr) -> Form:
+    return (Term(sp.Integer(1), 0, Factor((Step(sp.Integer(-1), kink),))),)

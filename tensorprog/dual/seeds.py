@@ -17,14 +17,13 @@ from dataclasses import dataclass
 import sympy as sp
 
 from tensorprog.dual.families import ONE, Erf, Factor, Gate, Sin, Step
-from tensorprog.dual.law import Law
+from tensorprog.dual.law import Law, standard
 from tensorprog.dual.special import (
     Atan2,
     DampedCosh,
     DampedExp,
     DampedSinh,
     Orthant,
-    Standard,
     Tail,
     WaveTailIm,
     WaveTailRe,
@@ -92,7 +91,7 @@ def _one_gate(gate: Gate, q: sp.Expr, exponent: sp.Expr) -> Seed:
 def _standard(gate: Gate, q: sp.Expr) -> sp.Expr:
     """Return the mean of the variable whose sign the gate is, over its standard deviation."""
     if isinstance(gate, Step):
-        return Standard(gate.b, gate.a**2 * q)
+        return standard(gate.b, gate.a**2 * q)
     return sp.sqrt(2) * gate.b / sp.sqrt(1 + 2 * gate.a**2 * q)
 
 

@@ -14,6 +14,12 @@ from zero). They are opaque to sympy; `dual.numeric` says how each is computed.
     Tail(e, h)          exp(e) Φ(h), Φ the standard normal distribution function
     Orthant(e, h, k, θ) exp(e) Φ₂(h, k; cos θ) = exp(e) P(X > −h, Y > −k), (X, Y) standard normal, correlation cos θ
     WaveTailRe(e, j, h, k), WaveTailIm   the parts of exp(e + ij) Φ(h + ik), Φ(z) = erfc(−z/√2)/2 for complex z
+    Turn(y, x)          the angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin
+    Sine(s)             √s, 0 for s < 0: sin θ from a sin² θ with rounding errors
+    Versine(t, c)       1 − cos θ from t = 1 − |cos θ| and the sign of c
+    Shortfall(a, b, c)  1 − c/(a b), 1 if a or b is 0: 1 − cos θ from standard deviations a and b
+    Share(a, q)         √(a/q), 0 for q = 0
+    Either(s, a, b)     a if s > 0, else b
     PairExpectation(φ, ψ, m1, m2, q1, q2, c)   E[φ(m1 + u) ψ(m2 + v)], by quadrature; φ, ψ name entries of `functions`
     PointExpectation(φ, m, q)                  E φ(m + u), by quadrature
     JointExpectation(f, m_1, …, m_k, c_11, …, c_kk)   E f(u_1, …, u_k), by cubature
@@ -33,14 +39,22 @@ __all__ = [
     "DampedExp",
     "DampedSinh",
     "Det",
+    "Either",
     "Expm1",
     "JointExpectation",
+    "Opening",
     "Orthant",
     "PairExpectation",
     "PointExpectation",
+    "Reciprocal",
+    "Share",
+    "Shortfall",
+    "Sine",
     "Standard",
     "Support",
     "Tail",
+    "Turn",
+    "Versine",
     "WaveTailIm",
     "WaveTailRe",
 ]
@@ -135,58 +149,6 @@ class DampedExp(sp.Function):
         return sp.Integer(1) if q1 == q2 == c else None
 
 
-class Standard(sp.Function):
-    """m/√v; 0 where both vanish, ±1e30 where only v does."""
-
-    nargs = 2
-    is_real = True
-
-    @classmethod
-    def eval(cls, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
-        """Return 0 for m = 0."""
-        return sp.Integer(0) if m == 0 else None
-
-
-class Bump(sp.Function):
-    """exp(e − m²/(2v)); e^e where m and v vanish, 0 where only v does."""
-
-    nargs = 3
-    is_real = True
-
-    @classmethod
-    def eval(cls, e: sp.Expr, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
-        """Return e^e for m = 0."""
-        return sp.exp(e) if m == 0 else None
-
-
-class Tail(sp.Function):
-    """e^e Φ(h), Φ the standard normal distribution."""
-
-    nargs = 2
-    is_real = True
-
-
-class Orthant(sp.Function):
-    """e^e Φ₂(h, k; cos θ), Φ₂ the distribution of two standard normal variables of correlation cos θ."""
-
-    nargs = 4
-    is_real = True
-
-
-class WaveTailRe(sp.Function):
-    """Re e^{e + ij} Φ(h + ik)."""
-
-    nargs = 4
-    is_real = True
-
-
-class WaveTailIm(sp.Function):
-    """Im e^{e + ij} Φ(h + ik)."""
-
-    nargs = 4
-    is_real = True
-
-
 class Opening(sp.Function):
     """sin θ − θ cos θ, for θ in [0, π]."""
 
@@ -209,6 +171,13 @@ class Standard(sp.Function):
     def eval(cls, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
         """Return 0 for m = 0."""
         return sp.Integer(0) if m == 0 else None
+
+
+class Reciprocal(sp.Function):
+    """1/q; 0 for q = 0, where what it stands beside vanishes."""
+
+    nargs = 1
+    is_real = True
 
 
 class Bump(sp.Function):
@@ -271,6 +240,48 @@ class WaveTailIm(sp.Function):
     def eval(cls, e: sp.Expr, j: sp.Expr, h: sp.Expr, k: sp.Expr) -> sp.Expr | None:
         """Return exp(e) sin(j) Φ(h) for k = 0."""
         return sp.sin(j) * Tail(e, h) if k == 0 else None
+
+
+class Turn(sp.Function):
+    """The angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin."""
+
+    nargs = 2
+    is_real = True
+
+
+class Sine(sp.Function):
+    """√s for s ≥ 0, and 0 below: sin θ from a sin² θ with rounding errors."""
+
+    nargs = 1
+    is_real = True
+
+
+class Versine(sp.Function):
+    """1 − cos θ, given t = 1 − |cos θ| and a covariance c with the sign of cos θ."""
+
+    nargs = 2
+    is_real = True
+
+
+class Shortfall(sp.Function):
+    """1 − c/(a b), the versine by subtraction from the standard deviations a and b; 1 if one of them is 0."""
+
+    nargs = 3
+    is_real = True
+
+
+class Share(sp.Function):
+    """√(a/q), the root of the share of a ≥ 0 in q; 0 for q = 0."""
+
+    nargs = 2
+    is_real = True
+
+
+class Either(sp.Function):
+    """Either(s, a, b): a if s > 0, else b."""
+
+    nargs = 3
+    is_real = True
 
 
 class PairExpectation(sp.Function):

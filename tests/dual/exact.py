@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import mpmath as mp
@@ -13,7 +14,7 @@ import sympy as sp
 from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Symbol
 
 DIGITS = 30
-_REACH = 11  # in standard deviations
+_REACH = 12  # in standard deviations
 
 
 def _angle(q1: Any, q2: Any, c: Any) -> Any:
@@ -48,6 +49,7 @@ MEANINGS: Mapping[str, Callable[..., Any]] = {
     "DampedSinh": lambda q1, q2, c, s: mp.exp(-s * (q1 + q2) / 2) * mp.sinh(s * c),
     "DampedCosh": lambda q1, q2, c, s: mp.exp(-s * (q1 + q2) / 2) * mp.cosh(s * c),
     "DampedExp": lambda q1, q2, c, s: mp.exp(-s * ((q1 - c) + (q2 - c)) / 2),
+    "Reciprocal": lambda q: 1 / q if q else mp.mpf(0),
     "Standard": _standard,
     "Bump": lambda e, m, v: mp.exp(e - _standard(m, v) ** 2 / 2),
     "Tail": lambda e, h: mp.exp(e) * mp.ncdf(h),
@@ -132,43 +134,52 @@ def grid(m: float, q: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Return nodes and weights on the line for functions with kinks at multiples of ½ between −2 and 2."""
     deviation = mp.sqrt(mp.mpf(q))
     low, high = mp.mpf(m) - _REACH * deviation, mp.mpf(m) + _REACH * deviation
-    edges = {low, high, *(mp.mpf(i) / 2 for i in range(-4, 5) if low < mp.mpf(i) / 2 < high)}
-    widest = min(mp.mpf(1), deviation)
-    panels = []
-    for start, stop in zip(sorted(edges), sorted(edges)[1:], strict=False):
+    edges = sorted({low, high, *(mp.mpf(i) / 2 for i in range(-4, 5) if low < mp.mpf(i) / 2 < high)})
+    widest = min(mp.mpf(5) / 4, mp.mpf(5) / 4 * deviation)
+    nodes, weights = [], []
+    for start, stop in itertools.pairwise(edges):
         count = max(1, int(mp.ceil((stop - start) / widest)))
-        panels += [(start + (stop - start) * i / count, (stop - start) / count) for i in range(count)]
-    nodes, weights = _legendre(18)
-    z = tuple(start + width * (1 + x) / 2 for start, width in panels for x in nodes)
-    w = tuple(width / 2 * weight for _, width in panels for weight in weights)
-    return z, w
+        width = (stop - start) / count
+        x, w = _legendre(20 if width > widest / 2 else 14)
+        nodes += [start + width * (i + (1 + place) / 2) for i in range(count) for place in x]
+        weights += [width / 2 * weight for _ in range(count) for weight in w]
+    return tuple(nodes), tuple(weights)
+
+
+_BITS = 140
+
+
+def _fixed(values: Iterable[Any]) -> Any:
+    """Return numbers as integers, in units of 2^-140: products of such are quick."""
+    return np.array([int(mp.floor(mp.ldexp(value, _BITS))) for value in values], dtype=object)
 
 
 @functools.cache
 def density(m1: float, m2: float, q1: float, q2: float, c: float) -> Any:
-    """Return the weighted density (N1, N2) of a law of two variables on the product of their grids."""
-    with mp.workdps(DIGITS + 5):
-        (z1, w1), (z2, w2) = grid(m1, q1), grid(m2, q2)
-        det = mp.mpf(q1) * q2 - mp.mpf(c) ** 2
-        front = 1 / (2 * mp.pi * mp.sqrt(det))
-        a, b, d = mp.mpf(q2) / (2 * det), mp.mpf(c) / det, mp.mpf(q1) / (2 * det)
-        rows = [
-            [
-                wx * wy * front * mp.exp(-a * (x - m1) ** 2 + b * (x - m1) * (y - m2) - d * (y - m2) ** 2)
-                for y, wy in zip(z2, w2, strict=True)
-            ]
-            for x, wx in zip(z1, w1, strict=True)
-        ]
-        return np.array(rows, dtype=object)
+    """Return the weighted density (N1, N2) of a law of two variables on the product of their grids, in fixed point."""
+    (z1, w1), (z2, w2) = grid(m1, q1), grid(m2, q2)
+    det = mp.mpf(q1) * q2 - mp.mpf(c) ** 2
+    a, b, d = mp.mpf(q2) / (2 * det), mp.mpf(c) / det, mp.mpf(q1) / (2 * det)
+    right = [wy * mp.exp(-d * (y - m2) ** 2) for y, wy in zip(z2, w2, strict=True)]
+    rows = []
+    for x, wx in zip(z1, w1, strict=True):
+        front = wx * mp.exp(-a * (x - m1) ** 2) / (2 * mp.pi * mp.sqrt(det))
+        slope = b * (x - m1)
+        rows.append(_fixed(front * wy * mp.exp(slope * (y - m2)) for y, wy in zip(z2, right, strict=True)))
+    return np.array(rows)
+
+
+@functools.cache
+def _values(f: Expr, m: float, q: float) -> Any:
+    return _fixed(evaluated(f, x) for x in grid(m, q)[0])
 
 
 def integral(phi: Expr, psi: Expr, law: tuple[float, float, float, float, float]) -> Any:
     """Return E[φ(u) ψ(v)], (u, v) ~ N((m1, m2), [[q1, c], [c, q2]]), |ρ| < 1."""
     m1, m2, q1, q2, _ = law
-    with mp.workdps(DIGITS + 5):
-        left = np.array([evaluated(phi, x) for x in grid(m1, q1)[0]], dtype=object)
-        right = np.array([evaluated(psi, y) for y in grid(m2, q2)[0]], dtype=object)
-        return left @ density(*law) @ right
+    with mp.workdps(DIGITS + 15):
+        total = _values(phi, m1, q1) @ density(*law) @ _values(psi, m2, q2)
+        return mp.ldexp(mp.mpf(total), -3 * _BITS)
 
 
 def line_integral(f: Expr, m: float, q: float) -> Any:
