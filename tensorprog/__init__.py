@@ -1,5 +1,6 @@
 """tensorprog: a compiler for Tensor Programs, from a network's text to its infinite-width kernels."""
 
+from tensorprog.activation import dual_activation
 from tensorprog.errors import (
     CheckError,
     DataError,
@@ -23,6 +24,7 @@ __all__ = [
     "Program",
     "TensorProgramError",
     "__version__",
+    "dual_activation",
     "load",
     "parse",
 ]

@@ -16,6 +16,7 @@ __all__ = ["main"]
 COMMANDS = {
     "check": "Parse and type-check programs.",
     "show": "Print any stage of a program as text.",
+    "dual": "Derive the dual of an activation.",
     "derive": "Print the limit of a program as formulas.",
     "kernel": "Compute kernel matrices of data.",
     "verify": "Compare the limit with sampled networks of finite width.",

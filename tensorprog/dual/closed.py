@@ -43,7 +43,7 @@ def prove(left: Form, right: Form, means: tuple[sp.Expr, sp.Expr], law: Law) -> 
 
 
 def _is_division(expr: sp.Expr) -> bool:
-    """Return whether an expression is a negative power of a variance, which may vanish (and with it, what it divides)."""
+    """Return whether an expression is a negative power of a variance, which may vanish, with all that it divides."""
     return isinstance(expr, sp.Pow) and expr.base in LETTERS and bool(expr.exp.is_negative)
 
 

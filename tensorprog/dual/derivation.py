@@ -1,12 +1,12 @@
 """How a closed form was found: the steps from E[φ(u) ψ(v)] to the seeds, each of them an equation.
 
-    Line   E[…] = Σ weight · E[…] + rest, by a rule; the expectations on the right are the left sides of later lines
-    Proof  the lines, and the closed form that they add up to
+Line   E[…] = Σ weight · E[…] + rest, by a rule; the expectations on the right are the left sides of later lines
+Proof  the lines, and the closed form that they add up to
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -43,6 +43,11 @@ class Proof:
     value: sp.Expr
     lines: tuple[Line, ...]
 
+    def in_terms_of(self, symbols: Mapping[sp.Expr, sp.Expr]) -> Proof:
+        """Return the same with other symbols."""
+        lines = (Line(line.left.xreplace(symbols), line.right.xreplace(symbols), line.rule) for line in self.lines)
+        return Proof(self.value.xreplace(symbols), tuple(lines))
+
 
 @dataclass(slots=True)
 class Steps:
@@ -55,9 +60,7 @@ class Steps:
         """Return the closed form of a moment."""
         if moment not in self.values:
             reduction = self.reductions[moment] = reduce(moment)
-            terms = (
-                weight * sp.Mul(*(self.value(inner) for inner in moments)) for weight, moments in reduction.terms
-            )
+            terms = (weight * sp.Mul(*(self.value(inner) for inner in moments)) for weight, moments in reduction.terms)
             self.values[moment] = sp.Add(reduction.rest, *terms)
         return self.values[moment]
 

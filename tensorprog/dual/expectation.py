@@ -19,9 +19,9 @@ import sympy as sp
 
 from tensorprog.dual.closed import prove, rule_names
 from tensorprog.dual.delta import Spike, has_delta, split_deltas
+from tensorprog.dual.families import Form
 from tensorprog.dual.law import DET, LETTERS, Law, law
 from tensorprog.dual.moments import NoClosedForm
-from tensorprog.dual.families import Form
 from tensorprog.dual.normal_form import normal_form
 from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
 from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined, check_product_defined
@@ -46,6 +46,7 @@ Naming: TypeAlias = Callable[[Expr], sp.Symbol]
 _POINT_ERROR = "integrated numerically in one dimension; the error is estimated at run time"
 _PAIR_ERROR = "integrated numerically in two dimensions; the error is estimated at run time"
 _QUADRATURE = "quadrature"
+
 
 class Expectations(Enum):
     """How expectations are found: closed forms where they are known, or all by quadrature."""

@@ -1,4 +1,4 @@
-"""The families of functions of one variable whose expectations close: sums of terms
+"""The families of functions of one variable whose expectations close: sums of the following terms.
 
     coefficient · uᵏ · gates · exp(−α u² + β u + γ) · sin(w u + b)
 
@@ -8,7 +8,6 @@ families are closed under products (of at most two gates) and under Gaussian int
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -174,16 +173,12 @@ def _wave(w: sp.Expr, b: sp.Expr) -> tuple[sp.Expr, Sin | None]:
     return (sp.sin(b), None) if w == 0 else (sp.Integer(1), Sin(w, b))
 
 
-def _gates(
-    left: tuple[Gate, ...], right: tuple[Gate, ...], power: int
-) -> tuple[tuple[sp.Expr, tuple[Gate, ...]], ...]:
+def _gates(left: tuple[Gate, ...], right: tuple[Gate, ...], power: int) -> tuple[tuple[sp.Expr, tuple[Gate, ...]], ...]:
     """Return the product of all gates as a weighted sum of products of few."""
     found: tuple[tuple[sp.Expr, tuple[Gate, ...]], ...] = ((sp.Integer(1), left),)
     for gate in right:
         found = tuple(
-            (weight * factor, gates)
-            for weight, inner in found
-            for factor, gates in _with_gate(inner, gate, power)
+            (weight * factor, gates) for weight, inner in found for factor, gates in _with_gate(inner, gate, power)
         )
     return found
 
@@ -231,34 +226,10 @@ def _is_positive(value: sp.Expr) -> bool | None:
     return bool(value >= 0)
 
 
-@functools.singledispatch
-def shifted(part: Step | Erf | Sin | Quad | Factor, m: sp.Expr) -> Step | Erf | Sin | Quad | Factor:
-    """Return u ↦ part(m + u)."""
-    raise TypeError(type(part))
-
-
-@shifted.register
-def _(part: Step, m: sp.Expr) -> Step:
-    return Step(part.a, part.b + part.a * m)
-
-
-@shifted.register
-def _(part: Erf, m: sp.Expr) -> Erf:
-    return Erf(part.a, part.b + part.a * m)
-
-
-@shifted.register
-def _(part: Sin, m: sp.Expr) -> Sin:
-    return Sin(part.w, part.b + part.w * m)
-
-
-@shifted.register
-def _(part: Quad, m: sp.Expr) -> Quad:
-    alpha, beta, gamma = part.alpha, part.beta, part.gamma
-    return Quad(alpha, beta - 2 * alpha * m, gamma + beta * m - alpha * m**2)
-
-
-@shifted.register
-def _(part: Factor, m: sp.Expr) -> Factor:
-    wave = shifted(part.wave, m) if part.wave is not None else None
-    return Factor(tuple(shifted(gate, m) for gate in part.gates), shifted(part.quad, m), wave)
+def shifted(factor: Factor, m: sp.Expr) -> Factor:
+    """Return u ↦ factor(m + u)."""
+    gates = tuple(type(gate)(gate.a, gate.b + gate.a * m) for gate in factor.gates)
+    alpha, beta, gamma = factor.quad.alpha, factor.quad.beta, factor.quad.gamma
+    quad = Quad(alpha, beta - 2 * alpha * m, gamma + beta * m - alpha * m**2)
+    wave = factor.wave
+    return Factor(gates, quad, Sin(wave.w, wave.b + wave.w * m) if wave is not None else None)

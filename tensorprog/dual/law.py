@@ -63,6 +63,8 @@ class Law:
     def angle(self) -> sp.Expr:
         """θ, the angle between u and v; π/2 where one of them vanishes."""
         support = Support(self.q1)
+        if not self.sign and self.c.could_extract_minus_sign():
+            return sp.pi - Angle(self.q1, self.q2, -self.c)
         return {0: Angle(self.q1, self.q2, self.c), 1: sp.pi / 2 * (1 - support), -1: sp.pi / 2 * (1 + support)}[
             self.sign
         ]

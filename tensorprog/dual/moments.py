@@ -20,8 +20,8 @@ import sympy as sp
 from tensorprog.dual import relu, seeds
 from tensorprog.dual.families import FLAT, ONE, Erf, Factor, Gate, Quad, Sin, Step, shifted
 from tensorprog.dual.law import Law, standard, tidy
-from tensorprog.dual.special import Bump
 from tensorprog.dual.seeds import NoClosedForm
+from tensorprog.dual.special import Bump
 
 __all__ = ["Moment", "NoClosedForm", "Reduction", "reduce", "shift"]
 
@@ -89,7 +89,7 @@ def reduce(moment: Moment) -> Reduction:
 
 
 def polynomial_moment(j: int, k: int, law: Law) -> sp.Expr:
-    """Return E[uʲ vᵏ] = Σ_i i! C(j, i) C(k, i) (j−i−1)!! (k−i−1)!! q1^{(j−i)/2} q2^{(k−i)/2} cⁱ, i of the parity of j, k."""
+    """Return E[uʲ vᵏ] = Σ_i i! C(j, i) C(k, i) (j−i−1)!! (k−i−1)!! q1^{(j−i)/2} q2^{(k−i)/2} cⁱ."""
     if (j + k) % 2:
         return ZERO
     total = ZERO
@@ -201,7 +201,16 @@ def _slopes(factor: Factor) -> Iterator[tuple[sp.Expr, Factor]]:
             rest = factor.gates[:i] + factor.gates[i + 1 :]
             yield 2 * a / sp.sqrt(sp.pi), replace(factor, gates=rest, quad=factor.quad.times(bell))
     if factor.wave is not None:
-        yield factor.wave.w, replace(factor, wave=Sin(factor.wave.w, factor.wave.b + sp.pi / 2))
+        sign, ahead = _ahead(factor.wave)
+        yield sign * factor.wave.w, replace(factor, wave=ahead)
+
+
+def _ahead(wave: Sin) -> tuple[sp.Expr, Sin]:
+    """Return sin(w u + b + π/2), as minus a sine where its phase would leave (−π, π)."""
+    late = bool((wave.b - sp.pi / 2).is_nonnegative)
+    return (
+        (sp.Integer(-1), Sin(wave.w, wave.b - sp.pi / 2)) if late else (sp.Integer(1), Sin(wave.w, wave.b + sp.pi / 2))
+    )
 
 
 def _steps(factor: Factor) -> Iterator[tuple[Step, Factor]]:
@@ -225,7 +234,9 @@ def _sliced(moment: Moment, step: Step, front: sp.Expr) -> list[tuple[sp.Expr, M
     else:
         weight *= _density(moment.exponent, place, law.q1)
     rest = Moment(moment.k, moment.right, 0, ONE, _alone(law.residual), exponent)
-    return [(weight * part, inner) for part, inner in shift(rest, (law.c * place / law.q1, ZERO))] if weight != 0 else []
+    return (
+        [(weight * part, inner) for part, inner in shift(rest, (law.c * place / law.q1, ZERO))] if weight != 0 else []
+    )
 
 
 def _density(exponent: sp.Expr, m: sp.Expr, v: sp.Expr) -> sp.Expr:

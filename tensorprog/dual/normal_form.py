@@ -186,8 +186,8 @@ def _elu(argument: Form) -> Form | None:
     exponential, above, below = _exp(argument), _step(argument), _step(scale(argument, sp.Integer(-1)))
     if exponential is None or above is None or below is None:
         return None
-    parts = multiply(above, argument), multiply(below, add(exponential, constant(sp.Integer(-1))))
-    return None if parts[0] is None or parts[1] is None else add(*parts)
+    right, left = multiply(above, argument), multiply(below, add(exponential, constant(sp.Integer(-1))))
+    return None if right is None or left is None else add(right, left)
 
 
 _COMBINATIONS: Mapping[str, Callable[..., Form | None]] = {

@@ -1,8 +1,9 @@
-"""Functions of piecewise polynomials, piece by piece: with kinks t₁ < t₂ < …,
+"""Functions of piecewise polynomials, piece by piece.
 
     g(f(u)) = g(f₀(u)) + Σᵢ step(u − tᵢ) (g(fᵢ(u)) − g(fᵢ₋₁(u)))
 
-where all g(fᵢ) are polynomials; otherwise every piece keeps to its interval, so that exp(u) for u < 0 stays small.
+with kinks t₁ < t₂ < …, where all g(fᵢ) are polynomials; otherwise every piece keeps to its interval, so that exp(u)
+for u < 0 stays small.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def by_pieces(form: Form, function: Callable[[Form], Form | None]) -> Form | Non
         return None
     if all(term.is_monomial for value in known for term in value):
         changes = [add(after, scale(before, sp.Integer(-1))) for before, after in itertools.pairwise(known)]
-        return _summed([known[0], *(multiply(_above(kink), change) for kink, change in zip(kinks, changes, strict=True))])
+        return _summed(
+            [known[0], *(multiply(_above(kink), change) for kink, change in zip(kinks, changes, strict=True))]
+        )
     inside = [add(_above(low), scale(_above(high), sp.Integer(-1))) for low, high in itertools.pairwise(kinks)]
     intervals = [_below(kinks[0]), *inside, _above(kinks[-1])]
     return _summed([multiply(interval, value) for interval, value in zip(intervals, known, strict=True)])
@@ -60,6 +63,7 @@ def _between(form: Form, low: sp.Expr | None, high: sp.Expr | None) -> Form:
 def _height(factor: Factor, low: sp.Expr | None, high: sp.Expr | None) -> sp.Expr:
     height = sp.Integer(1)
     for gate in factor.gates:
+        assert isinstance(gate, Step)
         above = low is not None and bool(gate.kink <= low)  # the interval lies above the kink
         height *= int(above == bool(gate.a > 0))
     return height

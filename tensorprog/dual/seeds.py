@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.dual.families import ONE, Erf, Factor, Gate, Sin, Step
+from tensorprog.dual.families import Erf, Factor, Gate, Sin, Step
 from tensorprog.dual.law import Law, standard
 from tensorprog.dual.special import (
     Atan2,
@@ -67,9 +67,9 @@ def seed(left: Factor, right: Factor, law: Law, exponent: sp.Expr) -> Seed:
         case (1, 1) if not waves:
             return _two_gates(left.gates[0], right.gates[0], law, exponent)
         case (2, 0) if not waves:
-            return _two_gates(*left.gates, Law(law.q1, law.q1, law.q1, ZERO), exponent)
+            return _two_gates(left.gates[0], left.gates[1], Law(law.q1, law.q1, law.q1, ZERO), exponent)
         case (0, 2) if not waves:
-            return _two_gates(*right.gates, Law(law.q2, law.q2, law.q2, ZERO), exponent)
+            return _two_gates(right.gates[0], right.gates[1], Law(law.q2, law.q2, law.q2, ZERO), exponent)
     raise NoClosedForm
 
 
@@ -182,7 +182,17 @@ def _tilted(
     h = _standard(gate, law.q1)
     if isinstance(gate, Step):
         k = sp.sign(gate.a) * (w[0] * sp.sqrt(law.q1) + (w[1] * law.lean if w[1] != 0 else 0))
+        if h == 0:
+            return _turned(sp.exp(damping) / 2, WaveTailIm(damping, ZERO, ZERO, k), phase)
         return WaveTailRe(damping, phase, h, k), WaveTailIm(damping, phase, h, k)
     k = sp.sqrt(2) * gate.a * (w[0] * law.q1 + w[1] * law.c) / sp.sqrt(1 + 2 * gate.a**2 * law.q1)
+    if h == 0:
+        return _turned(ZERO, 2 * WaveTailIm(damping, ZERO, ZERO, k), phase)
     real = 2 * WaveTailRe(damping, phase, h, k) - sp.exp(damping) * sp.cos(phase)
     return real, 2 * WaveTailIm(damping, phase, h, k) - sp.exp(damping) * sp.sin(phase)
+
+
+def _turned(real: sp.Expr, imaginary: sp.Expr, phase: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """Return real and imaginary part of (real + i imaginary) exp(i phase)."""
+    cos, sin = sp.cos(phase), sp.sin(phase)
+    return real * cos - imaginary * sin, real * sin + imaginary * cos

@@ -364,9 +364,7 @@ def test_expectations_that_do_not_exist(phi: Expr) -> None:
         point(phi, ZERO, Q, name)
 
 
-@pytest.mark.parametrize(
-    "phi", [apply("tanh", U), apply("softplus", U - 1), apply("relu_k", U, Symbol("k"))]
-)
+@pytest.mark.parametrize("phi", [apply("tanh", U), apply("softplus", U - 1), apply("relu_k", U, Symbol("k"))])
 def test_other_functions_are_numerical(phi: Expr) -> None:
     found: Dual = pair(phi, apply("relu", U), CENTRED, name)
     assert found.expr == PairExpectation(sp.Symbol("f"), sp.Symbol("f"), 0, 0, Q1, Q2, C)

@@ -9,7 +9,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from tensorprog.dual.quadrature import hermite_factors, pair_quadrature, point_quadrature
+from tensorprog.dual.hermite import hermite_factors
+from tensorprog.dual.quadrature import pair_quadrature, point_quadrature
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Expr, Operand, Symbol, apply
 
@@ -165,7 +166,7 @@ def test_a_growth_that_leaves_the_range_is_reported() -> None:
 def test_hermite_factors_of_the_exponential() -> None:
     """E[exp(√q z) h_k(z)] = exp(q/2) q^{k/2}/√k!."""
     q = np.array([0.2, 1.0, 2.0])
-    factors, norms = hermite_factors(apply("exp", U), np.zeros(3), q, 40, {})
+    factors, norms, _ = hermite_factors(apply("exp", U), np.zeros(3), q, 40, {})
     k = np.arange(40)
     expected = np.exp(q[:, None] / 2) * q[:, None] ** (k / 2) / np.sqrt([float(math.factorial(i)) for i in k])
     np.testing.assert_allclose(factors, expected, atol=1e-12)
@@ -174,7 +175,7 @@ def test_hermite_factors_of_the_exponential() -> None:
 
 def test_hermite_series_sums_to_the_pair() -> None:
     q = np.array([0.5, 1.5])
-    factors, norms = hermite_factors(apply("tanh", U), np.zeros(2), q, 192, {})
+    factors, norms, _ = hermite_factors(apply("tanh", U), np.zeros(2), q, 192, {})
     for rho in (-0.8, 0.3, 0.9):
         series = np.sum(factors[0] * factors[1] * rho ** np.arange(192))
         value, _ = pair_quadrature(*[apply("tanh", U)] * 2, 0.0, 0.0, q[0], q[1], rho * math.sqrt(0.75), {})

@@ -12,7 +12,8 @@ import pytest
 
 from tensorprog.dual.conditional import Conditional, conditional
 from tensorprog.dual.features import Features, find_features, function
-from tensorprog.dual.quadrature import hermite_factors, pair_quadrature
+from tensorprog.dual.hermite import hermite_factors
+from tensorprog.dual.quadrature import pair_quadrature
 from tensorprog.dual.trapezoid import smooth_pairs
 from tensorprog.nonlin.derivative import derivative
 from tensorprog.nonlin.evaluate import evaluate
@@ -92,10 +93,10 @@ def test_an_estimate_that_is_large_is_not_accepted() -> None:
 def test_hermite_factors_do_not_depend_on_the_neighbours(name: str) -> None:
     """Alone, together (nodes in common) and with a law of another mean (nodes of its own where there is a kink)."""
     q = np.array([0.3, 1.0, 2.5])
-    together, norms = hermite_factors(apply(name, U), np.zeros(3), q, 64, {})
-    mixed, _ = hermite_factors(apply(name, U), np.array([0.0, 0.0, 0.0, 0.7]), np.array([*q, 1.0]), 64, {})
+    together, norms, _ = hermite_factors(apply(name, U), np.zeros(3), q, 64, {})
+    mixed, _, _ = hermite_factors(apply(name, U), np.array([0.0, 0.0, 0.0, 0.7]), np.array([*q, 1.0]), 64, {})
     for row in range(3):
-        alone, norm = hermite_factors(apply(name, U), 0.0, q[row], 64, {})
+        alone, norm, _ = hermite_factors(apply(name, U), 0.0, q[row], 64, {})
         np.testing.assert_allclose(together[row], alone[0], atol=1e-13)
         np.testing.assert_allclose(mixed[row], alone[0], atol=1e-13)
         assert norms[row] == pytest.approx(norm[0], rel=1e-13)
