@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from tensorprog.codegen.operators import intrinsic_name, write_call
+from tensorprog.codegen.operators import import_lines, intrinsic_name, module_of, write_call
 from tensorprog.codegen.series import CORRELATION, plan_series
 from tensorprog.codegen.source import (
     KernelSource,
@@ -236,12 +236,18 @@ class _Emitter:
             "",
             "import numpy as np",
             "from numba import njit",
-            *([f"from tensorprog.runtime.intrinsics import {', '.join(sorted(self.imports))}"] if self.imports else []),
-            *(["from tensorprog.runtime.series import add_series"] if self.plan else []),
+            *import_lines(self._modules()),
             "",
             "",
         ]
         return "\n".join(lines) + "\n"
+
+    def _modules(self) -> dict[str, set[str]]:
+        """Return the functions of the runtime that are called, by module."""
+        modules: dict[str, set[str]] = {"series": {"add_series"}} if self.plan else {}
+        for name in self.imports:
+            modules.setdefault(module_of(name), set()).add(name)
+        return modules
 
     def _describe_series(self) -> Iterator[str]:
         if self.plan is not None:

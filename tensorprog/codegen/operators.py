@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import reduce
 
-__all__ = ["intrinsic_name", "write_call"]
+__all__ = ["import_lines", "intrinsic_name", "module_of", "write_call"]
+
+_MODULES: Mapping[str, str] = {
+    **dict.fromkeys(("bump", "opening", "standard", "tail"), "tails"),
+    "orthant": "orthant",
+    **dict.fromkeys(("wave_tail_im", "wave_tail_re"), "faddeeva"),
+}
 
 _MATH = frozenset("sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc".split())
 
@@ -25,5 +32,17 @@ def write_call(operator: str, args: list[str], imports: set[str]) -> str:
 
 
 def intrinsic_name(operator: str) -> str:
-    """Return the function of `runtime.intrinsics` for a special function: `Det` is `det`, `Expm1` is `expm1`."""
+    """Return the function of the runtime for a special function: `Det` is `det`, `Expm1` is `expm1`."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operator).lstrip("_")
+
+
+def module_of(name: str) -> str:
+    """Return the module of `runtime` with an intrinsic."""
+    return _MODULES.get(name, "intrinsics")
+
+
+def import_lines(modules: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the imports of functions from modules of `runtime`."""
+    return [
+        f"from tensorprog.runtime.{module} import {', '.join(sorted(modules[module]))}" for module in sorted(modules)
+    ]

@@ -15,7 +15,7 @@ from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Apply, Expr, Number, operands, walk
 from tensorprog.nonlin.simplify import expand, inline
 
-__all__ = ["Features", "find_features", "function"]
+__all__ = ["Features", "Function", "find_features", "function", "has_kinks"]
 
 Array = npt.NDArray[np.float64]
 Function = Callable[[Array], Array]
@@ -50,6 +50,11 @@ def find_features(f: Expr, symbols: Mapping[str, Any]) -> Features:
     return _find_features(f, tuple(sorted(symbols.items())))
 
 
+def has_kinks(f: Expr) -> bool:
+    """Return whether a function with a kink of its own occurs in f."""
+    return any(primitive(node.function).kinks for node in _distinct_nodes(f))
+
+
 @functools.lru_cache(256)
 def _find_features(f: Expr, items: tuple[tuple[str, Any], ...]) -> Features:
     symbols = dict(items)
@@ -82,13 +87,17 @@ def _bends(node: Apply, symbols: Mapping[str, Any]) -> list[tuple[float, float]]
     bends = []
     for centre in primitive(node.function).centres:
         away = _shifted(argument, centre)
-        bends += [(root, _reach(away, root, 1.0)) for root in _roots(argument, centre)]
+        roots = np.array(_roots(argument, centre))
+        bends += _with_widths(roots, away, np.ones(len(roots)))
     if _singular_at_zero(node):
         size = _absolute(argument)
-        bends += [(place, _reach(size, place, 2 * _at(size, place))) for place in _minima(size)]
+        places = _minima(size)
+        bends += _with_widths(places, size, 2 * size(places))
     if node.function == "exp" and _affine(argument, 0.0) is None:
         depth = _negated(argument)
-        bends += [(place, _reach(_shifted(depth, _at(depth, place)), place, 1.0)) for place in _minima(depth)]
+        for place in _minima(depth):
+            away = _shifted(depth, float(depth(np.array([place]))[0]))
+            bends += _with_widths(np.array([place]), away, np.ones(1))
     return bends
 
 
@@ -112,14 +121,14 @@ def _negated(argument: Function) -> Function:
     return lambda u: -argument(u)
 
 
-def _at(argument: Function, place: float) -> float:
-    return float(argument(np.array([place]))[0])
-
-
-def _reach(size: Function, place: float, level: float) -> float:
-    """Return the least distance from a place at which a function reaches a level."""
-    reached = np.maximum(size(place - _DISTANCES), size(place + _DISTANCES)) >= level
-    return float(_DISTANCES[np.argmax(reached)]) if reached.any() else float(_DISTANCES[-1])
+def _with_widths(places: Array, size: Function, levels: Array) -> list[tuple[float, float]]:
+    """Return places with the least distances from them at which a function reaches a level."""
+    if not places.size:
+        return []
+    sides = size(places[:, None] - _DISTANCES), size(places[:, None] + _DISTANCES)
+    reached = np.maximum(*sides) >= levels[:, None]
+    first = np.where(reached.any(axis=1), np.argmax(reached, axis=1), len(_DISTANCES) - 1)
+    return list(zip(places.tolist(), _DISTANCES[first].tolist(), strict=True))
 
 
 def _affine(argument: Function, target: float) -> tuple[float, float] | None:
@@ -136,50 +145,50 @@ def _roots(argument: Function, target: float) -> list[float]:
     if affine is not None:
         return [-affine[0] / affine[1]] if affine[1] else []
     values = argument(_GRID) - target
-    hit = np.concatenate([[False], values == 0, [False]])
+    taken = _takes(argument, target)
+    hit = np.concatenate([[False], taken(_GRID), [False]])
     alone = hit[1:-1] & ~hit[:-2] & ~hit[2:]
-    exact = [float(root) for root in _GRID[alone]]
+    exact = _GRID[alone]
     on = hit[1:-1] & ~alone
-    exact += [_end(argument, target, float(_GRID[i]), float(_GRID[i + 1])) for i in np.flatnonzero(on[:-1] != on[1:])]
-    crossings = np.flatnonzero(values[:-1] * values[1:] < 0)
-    return exact + [_bisect(argument, target, float(_GRID[i]), float(_GRID[i + 1])) for i in crossings]
+    (ends,) = np.nonzero(on[:-1] != on[1:])
+    left = _bisected(taken, _GRID[ends], _GRID[ends + 1])
+    values[on] = 0
+    (crossings,) = np.nonzero(values[:-1] * values[1:] < 0)
+    crossed = _bisected(lambda u: argument(u) > target, _GRID[crossings], _GRID[crossings + 1])
+    return [*exact.tolist(), *left.tolist(), *crossed.tolist()]
 
 
-def _bisect(argument: Function, target: float, low: float, high: float) -> float:
-    sign = np.sign(_at(argument, low) - target)
+def _takes(argument: Function, target: float) -> Callable[[Array], npt.NDArray[np.bool_]]:
+    """Return whether the argument takes a value up to rounding, which is judged on the other side of zero."""
+
+    def takes(u: Array) -> npt.NDArray[np.bool_]:
+        away = np.abs(argument(u) - target)
+        return np.asarray(away <= 8e-15 * np.minimum(np.abs(argument(-u) - target), np.abs(u)))
+
+    return takes
+
+
+def _bisected(test: Callable[[Array], npt.NDArray[np.bool_]], low: Array, high: Array) -> Array:
+    """Return where between `low` and `high` a test ceases to give what it gives at `low`."""
+    if not low.size:
+        return low
+    first = test(low)
     for _ in range(_STEPS):
         middle = 0.5 * (low + high)
-        if sign * (_at(argument, middle) - target) > 0:
-            low = middle
-        else:
-            high = middle
+        same = test(middle) == first
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
     return 0.5 * (low + high)
 
 
-def _end(argument: Function, target: float, low: float, high: float) -> float:
-    """Return where an argument that takes the value at one end and not at the other ceases to."""
-    takes = _at(argument, low) == target
-    for _ in range(_STEPS):
-        middle = 0.5 * (low + high)
-        if (_at(argument, middle) == target) == takes:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def _minima(size: Function) -> list[float]:
-    """Return the local minima of a function."""
+def _minima(size: Function) -> Array:
+    """Return the local minima of a function, by trisection."""
     values = size(_GRID)
-    inner = (values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:])
-    return [_trisect(size, float(_GRID[i]), float(_GRID[i + 2])) for i in np.flatnonzero(inner)]
-
-
-def _trisect(size: Function, low: float, high: float) -> float:
+    (inner,) = np.nonzero((values[1:-1] < values[:-2]) & (values[1:-1] <= values[2:]))
+    low, high = _GRID[inner], _GRID[inner + 2]
+    if not low.size:
+        return low
     for _ in range(_STEPS):
         third = (high - low) / 3
-        if _at(size, low + third) < _at(size, high - third):
-            high -= third
-        else:
-            low += third
+        left = size(low + third) < size(high - third)
+        low, high = np.where(left, low, low + third), np.where(left, high - third, high)
     return 0.5 * (low + high)

@@ -21,10 +21,17 @@ __all__ = [
     "damped_exp",
     "damped_sinh",
     "det",
+    "either",
     "expm1",
     "fma",
+    "reciprocal",
+    "share",
+    "shortfall",
     "sign",
+    "sine",
     "support",
+    "turn",
+    "versine",
 ]
 
 
@@ -52,6 +59,43 @@ def angle(q1: float, q2: float, c: float) -> float:
     """Return arccos(c / √(q₁q₂)) = atan2(√(q₁q₂ − c²), c), π/2 if both vanish."""
     root = math.sqrt(det(q1, q2, c))
     return 0.5 * math.pi if root == 0.0 and c == 0.0 else math.atan2(root, c)
+
+
+@njit(error_model="numpy", fastmath=False)
+def turn(y: float, x: float) -> float:
+    """Return the angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin."""
+    return 0.5 * math.pi if y == 0.0 and x == 0.0 else math.atan2(y, x)
+
+
+@njit(error_model="numpy", fastmath=False)
+def sine(square: float) -> float:
+    """Return √s, 0 for s < 0."""
+    return math.sqrt(0.0 if square < 0.0 else square)
+
+
+@njit(error_model="numpy", fastmath=False)
+def versine(t: float, c: float) -> float:
+    """Return 1 − cos θ, given 1 − |cos θ| and a covariance with the sign of cos θ."""
+    return 2.0 - t if c < 0.0 else t
+
+
+@njit(error_model="numpy", fastmath=False)
+def shortfall(a: float, b: float, c: float) -> float:
+    """Return 1 − c/(a b), 1 if a or b is 0."""
+    size = a * b
+    return 1.0 if size == 0.0 else 1.0 - c / size
+
+
+@njit(error_model="numpy", fastmath=False)
+def share(a: float, q: float) -> float:
+    """Return √(a/q), 0 for q = 0."""
+    return 0.0 if q == 0.0 else math.sqrt(a / q)
+
+
+@njit(error_model="numpy", fastmath=False)
+def either(s: float, a: float, b: float) -> float:
+    """Return a if s > 0, else b."""
+    return a if s > 0.0 else b
 
 
 @njit(error_model="numpy", fastmath=False)
@@ -105,3 +149,9 @@ def damped_exp(q1: float, q2: float, c: float, s: float) -> float:
 def sign(x: float) -> float:
     """Return −1, 0 or 1, NaN for NaN."""
     return math.copysign(1.0, x) if abs(x) > 0.0 else 0.0 * x
+
+
+@njit(error_model="numpy", fastmath=False)
+def reciprocal(q: float) -> float:
+    """Return 1/q, 0 for q = 0."""
+    return 1.0 / q if q != 0.0 else 0.0

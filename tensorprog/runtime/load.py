@@ -27,7 +27,10 @@ from tensorprog.codegen.source import KernelSource
 
 __all__ = ["Compiled", "cache_folder", "load"]
 
-_IMPORTED = ("intrinsics", "branchless", "series", "compiled", "lookup", "moves", "sums", "modes", "laws")
+_IMPORTED = (
+    *("intrinsics", "branchless", "exponential", "tails", "orthant", "faddeeva"),
+    *("series", "compiled", "lookup", "moves", "sums", "modes", "laws"),
+)
 """The modules that generated code imports."""
 
 _LOADED: dict[str, Compiled] = {}

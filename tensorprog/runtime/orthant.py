@@ -74,6 +74,8 @@ def _wedge(e: float, high: float, low: float, theta: float) -> float:
     x = 1e100 if x > 1e100 else x
     rising, falling = 0.5 * (high - low) * x, -0.5 * (high + low) / x
     side = rising - falling
+    if side > 10.0:  # both corners are below 1e-20 of the half plane
+        return tail(e, low)
     first = _corner(e, -low, abs(side))
     first = tail(e, low) - first if side > 0.0 else first
     second = _corner(e, abs(high), rising + falling) if high != 0.0 else 0.0

@@ -16,7 +16,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
-__all__ = ["EXTENDED", "expectation", "mean", "moment"]
+__all__ = ["EXTENDED", "expectation", "hermite", "mean", "moment"]
 
 Real = np.longdouble
 Curve = Callable[[Any], Any]
@@ -44,15 +44,22 @@ def moment(f: Curve, m: float, q: float) -> float:
     return float(_inner(lambda u: f(u) ** 2, _cuts(f, m, _reach(q)), mean, deviation)[0])
 
 
-def mean(f: Curve, m: float, q: float, degree: int = 0) -> float:
-    """Return E[f(m + √q z) h_k(z)], h_k the normalized Hermite polynomial of a degree k."""
+def mean(f: Curve, m: float, q: float) -> float:
+    """Return E f(m + √q z)."""
+    return float(hermite(f, m, q, 1)[0])
+
+
+def hermite(f: Curve, m: float, q: float, degree: int) -> Any:
+    """Return E[f(m + √q z) h_k(z)] for k < degree, h_k the normalized Hermite polynomials."""
     cuts, deviation = _cuts(f, m, _reach(q)), _root(q)
     ends = np.concatenate([(cuts.ends - Real(m)) / deviation, np.arange(-_FAR, _FAR + 0.5, 0.5, dtype=Real)])
-    z, weight = _rule(np.unique(np.clip(ends, -_FAR, _FAR))[None, :])
-    before, now = np.zeros_like(z), np.ones_like(z)
+    (z,), (weight,) = _rule(np.unique(np.clip(ends, -_FAR, _FAR))[None, :])
+    weighted = weight * f(Real(m) + deviation * z)
+    found, before, now = np.empty(degree), np.zeros_like(z), np.ones_like(z)
     for k in range(degree):
+        found[k] = np.sum(weighted * now)
         before, now = now, (z * now - np.sqrt(Real(k)) * before) / np.sqrt(Real(k + 1))
-    return float(np.sum(weight * now * f(Real(m) + deviation * z)))
+    return found
 
 
 def expectation(phi: Curve, psi: Curve, means: tuple[float, float], q1: float, q2: float, c: float) -> float:

@@ -21,6 +21,7 @@ from tensorprog.codegen.arrays.series import find_series, is_series, write_serie
 from tensorprog.codegen.arrays.shapes import is_placed
 from tensorprog.codegen.arrays.sharing import share_sums
 from tensorprog.codegen.arrays.sweeps import write_sweep
+from tensorprog.codegen.operators import import_lines, module_of
 from tensorprog.codegen.source import KernelSource, Writer, content_hash, lay_out, used_grams
 from tensorprog.kernel.ir import (
     Contract,
@@ -122,12 +123,10 @@ class _Emitter:
         ]
         modules: dict[str, set[str]] = {}
         for name in context.imports:
-            modules.setdefault("branchless" if name in BRANCHLESS else "intrinsics", set()).add(name)
+            modules.setdefault("branchless" if name in BRANCHLESS else module_of(name), set()).add(name)
         for name in context.used:
             modules.setdefault(HELPERS[name], set()).add(name)
-        for module, names in sorted(modules.items()):
-            lines.append(f"from tensorprog.runtime.{module} import {', '.join(sorted(names))}")
-        return "\n".join([*lines, "", "", ""])
+        return "\n".join([*lines, *import_lines(modules), "", "", ""])
 
     def _function_head(self) -> str:
         """Return the beginning of the function: the numbers that it was given, the loops over the pairs."""
