@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime": {"errors", "core", "nonlin", "dual", "limit", "kernel", "codegen"},
     "plots": {"errors", "core", "nonlin"},
 }
-FACES = {"__init__", "__main__", "compiler", "program", "verify", "commands", "cli"}
+FACES = {"activation", "__init__", "__main__", "compiler", "program", "verify", "commands", "cli"}
 
 TYPES_ONLY = {"plots": {"verify"}}  # a figure of a verification names its type
 

@@ -119,6 +119,8 @@ def _rules(term: Term) -> tuple[str, ...]:
 
 
 def _gate_rules(gate: Step | Erf, power: int) -> tuple[str, ...]:
+    if gate.b != 0:
+        return ("bivariate normal distribution (Drezner & Wesolowsky 1990)",)
     if isinstance(gate, Erf):
         gelu = "integration by parts (Tsuchida et al. 2021)"
         return ("arcsine kernel (Williams 1997)", gelu) if power else ("arcsine kernel (Williams 1997)",)

@@ -1,4 +1,4 @@
-"""Random activations from the algebra that has closed forms, their kinks at multiples of ½ between −2 and 2."""
+"""Random activations from the algebra that has closed forms, their kinks at multiples of ½ between −2 and 3."""
 
 from __future__ import annotations
 

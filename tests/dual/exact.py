@@ -131,10 +131,10 @@ def _legendre(order: int) -> tuple[list[Any], list[Any]]:
 
 @functools.cache
 def grid(m: float, q: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return nodes and weights on the line for functions with kinks at multiples of ½ between −2 and 2."""
+    """Return nodes and weights on the line for functions with kinks at multiples of ½ between −2 and 3."""
     deviation = mp.sqrt(mp.mpf(q))
     low, high = mp.mpf(m) - _REACH * deviation, mp.mpf(m) + _REACH * deviation
-    edges = sorted({low, high, *(mp.mpf(i) / 2 for i in range(-4, 5) if low < mp.mpf(i) / 2 < high)})
+    edges = sorted({low, high, *(mp.mpf(i) / 2 for i in range(-4, 7) if low < mp.mpf(i) / 2 < high)})
     widest = min(mp.mpf(5) / 4, mp.mpf(5) / 4 * deviation)
     nodes, weights = [], []
     for start, stop in itertools.pairwise(edges):
