@@ -148,7 +148,9 @@ def pair_moment(first: Pieces, second: Pieces, m1: Array, m2: Array, q1: Array, 
     proper = product > 0
     rho = np.clip(np.where(proper, c / np.where(proper, product, 1.0), 0.0), -1.0, 1.0)
     rest = np.where(proper, np.sqrt(determinant(q1, q2, c)) / np.where(proper, product, 1.0), 1.0)
-    law = _Standard(m1, m2, s1, s2, rho, np.minimum(rest, 1.0))
+    rest = np.minimum(rest, 1.0)
+    rho = np.where(rest < 0.5, np.copysign(np.sqrt((1 - rest) * (1 + rest)), rho), rho)
+    law = _Standard(m1, m2, s1, s2, rho, rest)
     corners: dict[tuple[float, float], dict[tuple[int, int], Array]] = {}
     total: Array = np.zeros(())
     for weight1, place1, power1 in first.terms:
@@ -184,6 +186,12 @@ class _Standard:
             return self._half(d1, d2, free1=free1)
         return self._corner(d1, d2, power1, power2)
 
+    def _ahead(self, k: Array, h: Array) -> Array:
+        """Return k − ρ h = (k ∓ h) ± h rest²/(1 + |ρ|), without cancellation for ρ → ±1."""
+        sign = np.where(self.rho < 0, -1.0, 1.0)
+        left = sign * self.rest * self.rest / (1 + np.abs(self.rho))
+        return np.asarray((k - sign * h) + h * left)
+
     def _half(self, d1: Array, d2: Array, *, free1: bool) -> dict[tuple[int, int], Array]:
         """Return the moments where only one of the two has a kink."""
         d, s = (d2, self.s2) if free1 else (d1, self.s1)
@@ -198,7 +206,7 @@ class _Standard:
 
     def _corner(self, d1: Array, d2: Array, power1: int, power2: int) -> dict[tuple[int, int], Array]:
         h, k = standardized(d1, self.s1), standardized(d2, self.s2)
-        over = standardized(k - self.rho * h, self.rest), standardized(h - self.rho * k, self.rest)
+        over = standardized(self._ahead(k, h), self.rest), standardized(self._ahead(h, k), self.rest)
         mass = bivariate(h, k, self.rho, self.rest, over)
         found = {(0, 0): mass}
         if power1 + power2 == 0:

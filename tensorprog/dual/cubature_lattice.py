@@ -27,6 +27,7 @@ _STEP = {1: 0.8, 2: 0.8, 3: 0.9, 4: 1.0}
 _MOST_NODES = 600_000
 _TOLERANCE = 1e-10
 _ROUNDING = 1e-14
+_SHELL, _BEYOND = 1.0, 0.01  # what lies beyond the ball is estimated by this part of its outermost shell
 _BLOCK = 1 << 17
 
 
@@ -41,11 +42,11 @@ def lattice_estimate(integrand: Integrand, form: NormalForm) -> Estimate:
         if not left.size or (number > 2 and _count(dimension, step) > _MOST_NODES):
             break
         value = values[-1].copy()
-        value[left], scale[left] = _sums(integrand, form.rows(left), _nodes(dimension, step))
+        value[left], scale[left], beyond = _sums(integrand, form.rows(left), _nodes(dimension, step))
         values.append(value)
         if number > 1:
             first, second, third = (entry[left] for entry in values[-3:])
-            error[left] = _remaining(first, second, third, scale[left])
+            error[left] = _remaining(first, second, third, scale[left]) + _BEYOND * beyond
             left = left[~(error[left] <= _TOLERANCE * scale[left])]
     return Estimate(values[-1], error + _ROUNDING * scale, scale)
 
@@ -68,8 +69,8 @@ def _count(dimension: int, step: float) -> float:
 
 
 @functools.lru_cache(16)
-def _nodes(dimension: int, step: float) -> tuple[tuple[Array, ...], Array]:
-    """Return the points of the lattice in a ball, and their weights."""
+def _nodes(dimension: int, step: float) -> tuple[tuple[Array, ...], Array, Array]:
+    """Return the points of the lattice in a ball, their weights, and those of the outermost shell."""
     reach = _REACHES[dimension]
     line = step * (np.arange(-math.ceil(reach / step), math.ceil(reach / step)) + 0.5)
     grid = np.meshgrid(*[line] * dimension, indexing="ij")
@@ -77,13 +78,16 @@ def _nodes(dimension: int, step: float) -> tuple[tuple[Array, ...], Array]:
     inside = square <= reach**2
     points = tuple(np.ascontiguousarray(axis[inside]) for axis in grid)
     weights = np.exp(-0.5 * square[inside])
-    return points, weights / weights.sum()
+    weights /= weights.sum()
+    return points, weights, np.where(square[inside] > (reach - _SHELL) ** 2, weights, 0.0)
 
 
-def _sums(integrand: Integrand, form: NormalForm, nodes: tuple[tuple[Array, ...], Array]) -> tuple[Array, Array]:
-    """Return E f and E |f|."""
-    points, weights = nodes
-    value, size = np.zeros(len(form.means)), np.zeros(len(form.means))
+def _sums(
+    integrand: Integrand, form: NormalForm, nodes: tuple[tuple[Array, ...], Array, Array]
+) -> tuple[Array, Array, Array]:
+    """Return E f, E |f|, and the part of the shell in it."""
+    points, weights, outermost = nodes
+    value, size, shell = (np.zeros(len(form.means)) for _ in range(3))
     length = min(len(weights), _BLOCK)
     rows = max(1, _BLOCK // length)
     for start in range(0, len(value), rows):
@@ -94,4 +98,5 @@ def _sums(integrand: Integrand, form: NormalForm, nodes: tuple[tuple[Array, ...]
             values = integrand(laws, tuple(axis[None, some] for axis in points))
             value[part] += np.sum(weights[some] * values, axis=1)
             size[part] += np.sum(weights[some] * np.abs(values), axis=1)
-    return value, size
+            shell[part] += np.sum(outermost[some] * np.abs(values), axis=1)
+    return value, size, shell

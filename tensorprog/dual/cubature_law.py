@@ -20,7 +20,7 @@ __all__ = ["Gaussians", "NormalForm", "by_rank"]
 Array = npt.NDArray[np.float64]
 
 _DETERMINED = 8 * float(np.finfo(np.float64).eps)
-"""A variable is determined by others if no more than this part of its variance is left."""
+"""A variable is determined by others if no more than this part of its variance is left, times the growth of errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,22 @@ def _factored(covariances: Array, count: int) -> tuple[Array, npt.NDArray[np.boo
     rest = np.array(covariances)
     roots, own = np.zeros((laws, size, count)), np.zeros((laws, count), dtype=bool)
     variances = np.einsum("nii->ni", covariances)
+    scales = np.sqrt(np.where(variances > 0, variances, 1.0))
+    growth, loss = np.ones((laws, count)), np.zeros((laws, count))  # of rounding errors, and of digits of a pivot
     for j in range(count):
         left = rest[:, j, j]
         if j == 1:  # the determinant has no cancellation
             left = _second_variance(covariances, left, own[:, 0])
-        own[:, j] = left > _DETERMINED * variances[:, j]
+        part = loss[:, :j] * np.abs(roots[:, j, :j]) / scales[:, j, None]
+        growth[:, j] += np.sum(growth[:, :j] * part * (1 + part), axis=1)
+        own[:, j] = left > _DETERMINED * growth[:, j] * variances[:, j]
         deviation = np.sqrt(np.where(own[:, j], left, 1.0))
         column = np.where(own[:, j, None], rest[:, :, j] / deviation[:, None], 0.0)
         bound = np.sqrt(np.maximum(np.einsum("nii->ni", rest), 0.0))
         column = np.clip(column, -bound, bound)
         column[:, :j] = 0.0
         column[:, j] = np.where(own[:, j], deviation, 0.0)
+        loss[:, j] = np.where(own[:, j], scales[:, j] / deviation, 0.0)
         roots[:, :, j] = column
         rest = rest - column[:, :, None] * column[:, None, :]
         rest[:, j, :] = rest[:, :, j] = 0.0

@@ -1,7 +1,8 @@
 """Randomized quasi-Monte Carlo in any dimension: scrambled Sobol points (Owen 1997), with a standard error.
 
 Sixteen scramblings, always the same ones, give sixteen unbiased estimates; the error is three times the standard error
-of their mean. Points are doubled until it is small.
+of their mean. Points are doubled until it is small. Where a function is zero at all points (the probability of a rare
+event), the error is that of an event that may have been missed in so many trials.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ __all__ = ["random_estimate"]
 Array = npt.NDArray[np.float64]
 
 _SCRAMBLINGS = 16
-_LEVELS = (8, 10, 12, 13)  # 2^level points in each scrambling
+_LEVELS = (8, 10, 12, 14)  # 2^level points in each scrambling
 _TOLERANCE = 1e-4  # of the error, relative to E |f|
 _STANDARD_ERRORS = 3.0
+_RULE_OF_THREE = 3.0
 _BLOCK = 1 << 18
 
 
@@ -51,7 +53,12 @@ def _averages(integrand: Integrand, form: NormalForm, points: tuple[Array, ...])
     values = integrand(form, tuple(axis[None] for axis in points))
     means = values.mean(axis=2)
     deviation = means.std(axis=1, ddof=1) / math.sqrt(_SCRAMBLINGS)
-    return means.mean(axis=1), _STANDARD_ERRORS * deviation, np.abs(values).mean(axis=(1, 2))
+    error, scale = _STANDARD_ERRORS * deviation, np.abs(values).mean(axis=(1, 2))
+    unseen = scale == 0
+    if unseen.any():
+        size = (1 + np.abs(form.means).max(axis=1) + np.sqrt(np.sum(form.roots**2, axis=2)).max(axis=1)) ** 2
+        error, scale = np.where(unseen, _RULE_OF_THREE / values[0].size * size, error), np.where(unseen, size, scale)
+    return means.mean(axis=1), error, scale
 
 
 @functools.lru_cache(8)

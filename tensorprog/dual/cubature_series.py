@@ -195,7 +195,7 @@ def _coefficients(
 def _polynomials(step: float, degree: int) -> tuple[Array, Array, Array]:
     """Return nodes, weights, and the weighted values (nodes, K) of the normalized Hermite polynomials."""
     count = math.ceil(_REACH / step)
-    line = step * np.arange(-count, count + 1)
+    line = np.asarray(step * np.arange(-count, count + 1), np.float64)
     weights = step * np.exp(-0.5 * line * line) / math.sqrt(2 * math.pi)
     table: Array = np.empty((len(line), degree))
     before, now = np.zeros_like(line), np.ones_like(line)

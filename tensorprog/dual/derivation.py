@@ -13,11 +13,13 @@ import sympy as sp
 
 from tensorprog.dual.families import FLAT, Erf, Factor, Form, Step, Term
 from tensorprog.dual.law import Law
-from tensorprog.dual.moments import Moment, Reduction, reduce
+from tensorprog.dual.moments import Moment, NoClosedForm, Reduction, reduce
 
 __all__ = ["Line", "Mean", "Proof", "Steps", "U", "V", "described", "written"]
 
-ZERO = sp.Integer(0)
+_LARGEST = 5000
+"""How many moments a closed form may be made of, one that is part of several counted in each."""
+
 U, V = sp.Symbol("u", real=True), sp.Symbol("v", real=True)
 
 
@@ -55,12 +57,25 @@ class Steps:
 
     values: dict[Moment, sp.Expr] = field(default_factory=dict)
     reductions: dict[Moment, Reduction] = field(default_factory=dict)
+    sizes: dict[Moment, int] = field(default_factory=dict)
+    total: int = 0
 
     def value(self, moment: Moment) -> sp.Expr:
-        """Return the closed form of a moment."""
+        """Return the closed form of a moment.
+
+        Raises:
+            NoClosedForm: none is known, or it is too large to be of use.
+        """
         if moment not in self.values:
             reduction = self.reductions[moment] = reduce(moment)
-            terms = (weight * sp.Mul(*(self.value(inner) for inner in moments)) for weight, moments in reduction.terms)
+            inner = [inner for _, moments in reduction.terms for inner in moments]
+            for each in inner:
+                self.value(each)
+            self.sizes[moment] = 1 + sum(self.sizes[each] for each in inner)
+            self.total += self.sizes[moment]
+            if self.total > _LARGEST:
+                raise NoClosedForm
+            terms = (weight * sp.Mul(*(self.values[each] for each in moments)) for weight, moments in reduction.terms)
             self.values[moment] = sp.Add(reduction.rest, *terms)
         return self.values[moment]
 

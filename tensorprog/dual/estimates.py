@@ -13,13 +13,28 @@ import numpy.typing as npt
 from tensorprog.dual.features import Function
 from tensorprog.dual.panels import REACH, parts, rule
 
-__all__ = ["COARSE", "FINE", "Attempt", "Sums", "deviation", "judged", "outside", "point_sums", "refined", "summed"]
+__all__ = [
+    "COARSE",
+    "FINE",
+    "UNRESOLVED",
+    "Attempt",
+    "Sums",
+    "deviation",
+    "judged",
+    "outside",
+    "point_sums",
+    "refined",
+    "summed",
+]
 
 Array = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 FINE, COARSE = 14, 10
 """The orders of the two rules."""
+
+UNRESOLVED = 4.0
+"""The error that is stated where there cannot be as many panels as are needed, relative to √(E φ² E ψ²)."""
 
 _FINENESS = (1.0, 2.0, 4.0)
 _TOLERANCE = 5e-12  # a larger error, relative to √(E φ² E ψ²), is worth finer panels

@@ -20,6 +20,7 @@ import sympy as sp
 from tensorprog.dual.closed import prove, rule_names
 from tensorprog.dual.delta import Spike, has_delta, split_deltas
 from tensorprog.dual.families import Form
+from tensorprog.dual.features import has_kinks
 from tensorprog.dual.law import DET, LETTERS, Law, law
 from tensorprog.dual.moments import NoClosedForm
 from tensorprog.dual.normal_form import normal_form
@@ -45,7 +46,13 @@ Naming: TypeAlias = Callable[[Expr], sp.Symbol]
 
 _POINT_ERROR = "integrated numerically in one dimension; the error is estimated at run time"
 _PAIR_ERROR = "integrated numerically in two dimensions; the error is estimated at run time"
+_NONE = sp.Integer(0)
 _QUADRATURE = "quadrature"
+_SLICES = "closed conditional expectation inside a one-dimensional integral"
+
+
+_READABLE = 500
+"""How many operations a closed form may have to be written in factors, which takes long."""
 
 
 class Expectations(Enum):
@@ -127,7 +134,7 @@ def pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations 
 def _ordinary_point(phi: Expr, m: sp.Expr, q: sp.Expr, naming: Naming, mode: Expectations) -> Dual:
     check_defined(phi)
     if mode is Expectations.AUTO or not operands(phi):
-        found = _closed(phi, Number(1), PairLaw(m, sp.Integer(0), q, sp.Integer(0), sp.Integer(0)))
+        found = _closed(phi, Number(1), PairLaw(m, _NONE, q, _NONE, _NONE))
         if found is not None:
             return found
     return _numeric_point(phi, m, q, naming)
@@ -152,7 +159,16 @@ def _ordinary_pair(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Exp
     if found is not None:
         return found
     names = naming(phi), naming(psi)
-    return Dual(PairExpectation(*names, law.m1, law.m2, law.q1, law.q2, law.c), _QUADRATURE, _PAIR_ERROR)
+    rule, error = _method(phi, psi) if mode is Expectations.AUTO else (_QUADRATURE, _PAIR_ERROR)
+    return Dual(PairExpectation(*names, law.m1, law.m2, law.q1, law.q2, law.c), rule, error)
+
+
+def _method(phi: Expr, psi: Expr) -> tuple[str, str]:
+    """Return how a pair without a closed form is integrated, and words on the error."""
+    line = PairLaw(LETTERS[0], _NONE, LETTERS[2], _NONE, _NONE)
+    if (has_kinks(phi) or has_kinks(psi)) and any(_closed(f, Number(1), line) is not None for f in (phi, psi)):
+        return _SLICES, _POINT_ERROR
+    return _QUADRATURE, _PAIR_ERROR
 
 
 def _by_stein(phi: Expr, psi: Expr, law: PairLaw, naming: Naming, mode: Expectations) -> Dual | None:
@@ -217,7 +233,10 @@ def _closed_in_letters(phi: Expr, psi: Expr, pair_law: PairLaw) -> Dual | None:
         expr = prove(forms[0], forms[1], (pair_law.m1, pair_law.m2), moments).value
     except NoClosedForm:
         return None
-    return Dual(sp.factor_terms(_without_support(expr, moments)), rule_names((forms[0], forms[1])))
+    expr = _without_support(expr, moments)
+    if expr.count_ops() < _READABLE:
+        expr = sp.factor_terms(expr)
+    return Dual(expr, rule_names((forms[0], forms[1])))
 
 
 def _without_support(expr: sp.Expr, law: Law) -> sp.Expr:

@@ -24,7 +24,7 @@ from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Apply, Expr, Operand, operands
 from tensorprog.nonlin.simplify import expand, inline
 
-__all__ = ["Argument", "Gates", "gate_expectation", "gates"]
+__all__ = ["Argument", "Gates", "gate_estimate", "gate_expectation", "gates"]
 
 Array = npt.NDArray[np.float64]
 
@@ -69,6 +69,27 @@ def gates(function: Expr, size: int, symbols: Mapping[str, float]) -> tuple[Gate
         return _Reader(size, symbols).terms(expand(inline(function)))
     except _Foreign:
         return None
+
+
+def gate_estimate(
+    function: Expr, means: Array, covariances: Array, symbols: Mapping[str, float]
+) -> tuple[Array, Array, Array] | None:
+    """Return E f(u) for u ~ N(m, C), an estimate of its error and a bound of E |f|; None if f has other factors.
+
+    Args:
+        function: f, over Operand(0), …, Operand(k − 1).
+        means: m, shape (N, k).
+        covariances: C, shape (N, k, k), positive semidefinite.
+        symbols: the values of hyperparameters.
+    """
+    terms = gates(function, means.shape[1], symbols)
+    if terms is None:
+        return None
+    value, error, scale = np.zeros((3, len(means)))
+    for term in terms:
+        found, doubt = gate_expectation((term,), means, covariances)
+        value, error, scale = value + found, error + doubt, scale + np.abs(found)
+    return value, error, scale
 
 
 def gate_expectation(terms: Sequence[Gates], means: Array, covariances: Array) -> tuple[Array, Array]:

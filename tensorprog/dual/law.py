@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import sympy as sp
@@ -17,6 +18,7 @@ DET = sp.Dummy("d", positive=True)
 """Its determinant; positive, as the variances, so that roots simplify."""
 
 
+@functools.lru_cache(4096)
 def standard(m: sp.Expr, v: sp.Expr) -> sp.Expr:
     """Return m/√v without divisions inside, so that it is exact where numerator and denominator vanish together.
 
@@ -27,6 +29,7 @@ def standard(m: sp.Expr, v: sp.Expr) -> sp.Expr:
     return Standard(_in_determinant(top), sp.factor_terms(above * bottom**2 / below))
 
 
+@functools.lru_cache(4096)
 def tidy(expr: sp.Expr) -> sp.Expr:
     """Return a rational expression of the letters with its numerator in terms of the determinant."""
     top, bottom = sp.fraction(sp.together(expr))

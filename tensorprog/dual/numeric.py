@@ -103,9 +103,9 @@ def _shortfall(a: Any, b: Any, c: Any) -> Any:
 
 
 def _share(a: Any, q: Any) -> Any:
-    """Return √(a/q), 0 where q is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(q) == 0, 0.0, np.sqrt(a / q))
+    """Return √(a/q), 0 unless a and q are positive."""
+    positive = (np.asarray(a) > 0) & (np.asarray(q) > 0)
+    return np.sqrt(np.where(positive, a, 0.0) / np.where(positive, q, 1.0))
 
 
 def _reciprocal(q: Any) -> Any:
@@ -161,7 +161,7 @@ SOURCES: Mapping[type[sp.Function], str] = {
     Sine: "math.sqrt(max({0}, 0.0))",
     Versine: "(2.0 - {0} if {1} < 0.0 else {0})",
     Shortfall: "(1.0 - {2} / ({0} * {1}) if {0} * {1} != 0.0 else 1.0)",
-    Share: "(math.sqrt({0} / {1}) if {1} != 0.0 else 0.0)",
+    Share: "(math.sqrt({0} / {1}) if {0} > 0.0 and {1} > 0.0 else 0.0)",
     Either: "({1} if {0} > 0.0 else {2})",
     DampedExp: "math.exp(-0.5 * {3} * (({0} - {2}) + ({1} - {2})))",
 }

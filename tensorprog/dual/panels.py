@@ -26,7 +26,7 @@ MOST_PANELS = 4000
 """The most panels of one law."""
 
 _SIGHT = 18.0  # features beyond have no influence on panels within 13 standard deviations
-_NARROWEST = 2 * REACH / 800  # of the panels for waves
+_NARROWEST = 1e-9  # of the panels for waves
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ cut at the kinks of the functions, and into panels that shrink geometrically tow
 bends quickly (near ρ = ±1 also towards the place where the other variable meets its kink), so that on every panel the
 integrand is smooth on the panel's own scale. The error is the sum over the panels of the differences between two orders
 of the rule, so that they cannot cancel, plus what rounding does to the sum and a bound on what lies outside the range.
-Laws with a large error get finer panels; where these are more than can be afforded, the error is √(E φ² E ψ²).
+Laws with a large error get finer panels; where these are more than can be afforded, the error is 4 √(E φ² E ψ²).
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorprog.dual.conditional import Conditional, conditional
-from tensorprog.dual.estimates import COARSE, FINE, Sums, deviation, judged, outside, point_sums, refined, summed
+from tensorprog.dual.estimates import (
+    COARSE,
+    FINE,
+    UNRESOLVED,
+    Sums,
+    deviation,
+    judged,
+    outside,
+    point_sums,
+    refined,
+    summed,
+)
 from tensorprog.dual.features import Features, Function, find_features, function
 from tensorprog.dual.panels import REACH, find_marks, find_panels, parts, reaches, rule, seen_through
 from tensorprog.dual.trapezoid import smooth_pairs
@@ -66,7 +77,7 @@ def _point(value: Function, features: Features, m: Array, s: Array) -> tuple[Arr
         edges = find_panels(find_marks(features, m[rows], s[rows], _PANEL), REACH, fineness)
         fine, coarse = (point_sums(value, m[rows], s[rows], edges, order) for order in (FINE, COARSE))
         scale = deviation(value, m[rows], s[rows], edges)
-        return *judged(fine, coarse, np.where(reaches(edges), 0.0, scale)), scale
+        return *judged(fine, coarse, np.where(reaches(edges), 0.0, UNRESOLVED * scale)), scale
 
     result, error = refined(attempt, len(m), 1 << 10)
     return np.where(s == 0, value(m), result), np.where(s == 0, 0.0, error + outside(value, m, s))
@@ -101,9 +112,9 @@ def _composite(
     edges = find_panels(own.joined(seen_through(second[1], law, _PANEL)), REACH, fineness)
     across = find_panels(find_marks(second[1], law.m2, law.s2 * law.rest, _PANEL), REACH, fineness)
     if edges.shape[1] * across.shape[1] * FINE**2 > _MOST_NODES:
-        return np.zeros(len(scale)), scale, scale
+        return np.zeros(len(scale)), UNRESOLVED * scale, scale
     fine, coarse = (_pair_sums(first[0], second, law, edges, order, fineness) for order in (FINE, COARSE))
-    return *judged(fine, coarse, np.where(reaches(edges), 0.0, scale)), scale
+    return *judged(fine, coarse, np.where(reaches(edges), 0.0, UNRESOLVED * scale)), scale
 
 
 def _pair_sums(

@@ -22,7 +22,7 @@ from scipy import special
 
 from tensorprog.dual.conditional import Conditional, conditional
 from tensorprog.dual.delta import has_delta
-from tensorprog.dual.estimates import COARSE, FINE, deviation, judged, refined, summed
+from tensorprog.dual.estimates import COARSE, FINE, UNRESOLVED, deviation, judged, refined, summed
 from tensorprog.dual.expectation import PairLaw, pair, point
 from tensorprog.dual.features import Features, Function, find_features, function, has_kinks
 from tensorprog.dual.numeric import SPECIALS
@@ -44,7 +44,11 @@ _MOST_NODES = 1 << 22  # of the laws that are integrated together
 
 _M = sp.Dummy("m", real=True)
 _Q = sp.Dummy("q", positive=True)
-_LETTERS = [sp.Dummy(name, real=True, positive=name[0] == "q" or None) for name in ("m1", "m2", "q1", "q2", "c")]
+_PAIR = PairLaw(
+    sp.Integer(0),
+    sp.Integer(0),
+    *(sp.Dummy(name, positive=name != "c" or None, real=True) for name in ("q1", "q2", "c")),
+)
 
 _ELEMENTARY: Mapping[type[sp.Basic], Callable[..., Any]] = {
     sp.exp: np.exp,
@@ -87,7 +91,7 @@ def find_slice(phi: Expr, psi: Expr) -> Slice | None:
         return None
     try:
         inner = point(psi, _M, _Q, _named)
-        if inner.error is not None or pair(phi, psi, PairLaw(*_LETTERS), _named).error is None:
+        if inner.error is not None or pair(phi, psi, _PAIR, _named).error is None:
             return None
     except UndefinedExpectation:
         return None
@@ -112,8 +116,15 @@ def sliced_quadrature(
     error = error + doubt * deviation(first[0], law.m1, law.s1, edges)
     (left,) = np.nonzero(~(agrees & np.isfinite(value) & np.isfinite(error)))
     if left.size:
-        value[left], error[left] = pair_quadrature(phi, psi, *(entry[left] for entry in laws), symbols)
+        value[left], error[left] = _by_quadrature(phi, psi, laws, left, symbols)
     return value, error
+
+
+def _by_quadrature(
+    phi: Expr, psi: Expr, laws: list[Array], rows: npt.NDArray[np.int64], symbols: Values
+) -> tuple[Array, Array]:
+    m1, m2, q1, q2, c = (entry[rows] for entry in laws)
+    return pair_quadrature(phi, psi, m1, m2, q1, q2, c, symbols)
 
 
 def _named(_: Expr) -> sp.Symbol:
@@ -176,7 +187,7 @@ def _sums(
             sums.append(summed(weight * outer * inner, order))
             squares.append(np.sum(weight * outer**2, axis=1) * np.sum(weight * inner**2, axis=1))
     scale = np.sqrt(squares[0])
-    return *judged(sums[0], sums[1], np.where(reaches(edges), 0.0, scale)), scale
+    return *judged(sums[0], sums[1], np.where(reaches(edges), 0.0, UNRESOLVED * scale)), scale
 
 
 def _compared(

@@ -18,7 +18,7 @@ from zero). They are opaque to sympy; `dual.numeric` says how each is computed.
     Sine(s)             √s, 0 for s < 0: sin θ from a sin² θ with rounding errors
     Versine(t, c)       1 − cos θ from t = 1 − |cos θ| and the sign of c
     Shortfall(a, b, c)  1 − c/(a b), 1 if a or b is 0: 1 − cos θ from standard deviations a and b
-    Share(a, q)         √(a/q), 0 for q = 0
+    Share(a, q)         √(a/q), 0 unless a and q are positive
     Either(s, a, b)     a if s > 0, else b
     PairExpectation(φ, ψ, m1, m2, q1, q2, c)   E[φ(m1 + u) ψ(m2 + v)], by quadrature; φ, ψ name entries of `functions`
     PointExpectation(φ, m, q)                  E φ(m + u), by quadrature
@@ -271,7 +271,7 @@ class Shortfall(sp.Function):
 
 
 class Share(sp.Function):
-    """√(a/q), the root of the share of a ≥ 0 in q; 0 for q = 0."""
+    """√(a/q), the root of the share of a in q; 0 unless both are positive."""
 
     nargs = 2
     is_real = True

@@ -3,7 +3,7 @@
 Mehler: with a_k = E[φ(m₁ + √q₁ z) h_k(z)] and b_k likewise for ψ, h_k the normalized Hermite polynomials,
 E[φ(u) ψ(v)] = Σ_k a_k b_k ρᵏ, and by Parseval what lies beyond degree K is at most |ρ|^K √(Σ_{k≥K} a_k² Σ_{k≥K} b_k²).
 The coefficients belong to single samples, so a block costs one polynomial in ρ per entry. Entries whose bound is above
-the tolerance are integrated in two dimensions.
+the tolerance are integrated in two dimensions, or in one around a closed form.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.dual.quadrature import hermite_factors, pair_quadrature, point_quadrature
-from tensorprog.kernel.ir import Expectation
+from tensorprog.dual.hermite import hermite_factors
+from tensorprog.dual.quadrature import pair_quadrature, point_quadrature
+from tensorprog.dual.slices import find_slice, sliced_quadrature
+from tensorprog.kernel.ir import JOINT, Expectation
+from tensorprog.kernel.joint import joint_expectation
 from tensorprog.nonlin.expression import Expr
 
 __all__ = ["DEGREES", "TOLERANCE", "Factors", "Laws", "Numerics"]
@@ -30,6 +33,12 @@ TOLERANCE = 1e-12
 DEGREES = (8, 16, 32, 64, 128, 192)
 """The numbers of Hermite coefficients among which every entry gets the smallest that its bound allows."""
 
+ROUNDING = 4e-15
+"""What rounding may do to an expectation, relative to √(E φ² · E ψ²): no error is stated to be less."""
+
+_UNSURE, _HUGE = 1e-13, 1e200
+"""An error of Hermite coefficients, relative to √(E φ²), with which they are not used; what their tails become."""
+
 _CHUNK = 4096
 """How many pairs are integrated at once."""
 
@@ -39,11 +48,16 @@ _REMEMBERED = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """The Hermite coefficients (K, N) of a function under N laws, its norms E φ², and Σ_{k≥K} a_k² for `DEGREES`."""
+    """The Hermite coefficients (K, N) of a function under N laws, its norms E φ², and Σ_{k≥K} a_k² for `DEGREES`.
+
+    The tails are bounds: Σ_{k≥K} a_k² is known to the accuracy of E φ² only. They are huge where the coefficients are
+    not accurate, so that hardly any series meets its tolerance. `error` is the largest √Σ δa_k², relative to √(E φ²).
+    """
 
     coefficients: Array
     norms: Array
     tails: Mapping[int, Array]
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +84,15 @@ class _Entries:
 class Numerics:
     """Computes numerical expectations, and remembers the largest error seen, by the name of the quantity.
 
-    Errors are relative to √(E φ² · E ψ²). Hermite factors are remembered by the laws that they belong to.
+    Errors are relative to √(E φ² · E ψ²), those of a joint expectation to E |f|. Hermite factors are remembered by the
+    laws that they belong to.
     """
 
     def __init__(self, functions: Mapping[str, Expr], parameters: Mapping[str, float]) -> None:
         self.functions, self.parameters = functions, parameters
         self.errors: dict[str, float] = {}
         self._factors: dict[tuple[str, bytes, bytes], Factors] = {}
-        self._laws = 0
+        self._laws, self._coefficients = 0, 0.0
         self._lock = threading.Lock()
 
     def expectation(self, name: str, node: Expectation, args: Sequence[Any]) -> Array:
@@ -86,6 +101,8 @@ class Numerics:
         laws = [np.asarray(arg, dtype=np.float64) for arg in args]
         if node.kind == "PointExpectation":
             value, error, scale = self._point(functions[0], laws)
+        elif node.kind == JOINT:
+            value, error, scale = joint_expectation(functions[0], laws, self.parameters)
         elif _is_outer(laws):
             value, error, scale = self._block(node.functions, laws)
         else:
@@ -95,10 +112,13 @@ class Numerics:
 
     def _note(self, name: str, error: Array, scale: Array) -> None:
         relative = error[scale > 0] / scale[scale > 0]
-        self.remember(name, float(np.max(relative, initial=0.0, where=np.isfinite(relative))))
+        self._remember(name, float(np.max(relative, initial=0.0, where=np.isfinite(relative))))
 
-    def remember(self, name: str, error: float) -> None:
-        """Note an error of the quantity `name`, relative to √(E φ² · E ψ²)."""
+    def remember(self, name: str, remainder: float) -> None:
+        """Note the largest remainder of the series for a quantity, relative to √(E φ² · E ψ²)."""
+        self._remember(name, remainder + 2 * self._coefficients + ROUNDING)
+
+    def _remember(self, name: str, error: float) -> None:
         with self._lock:
             self.errors[name] = max(error, self.errors.get(name, 0.0))
 
@@ -106,8 +126,8 @@ class Numerics:
         shape = np.broadcast_shapes(*(law.shape for law in laws))
         m, q = (np.broadcast_to(law, shape).ravel() for law in laws)
         value, error = _over_finite((m, q), lambda m, q: point_quadrature(function, m, q, self.parameters))
-        norm = _norms(function, m, q, self.parameters)
-        return value.reshape(shape), error, np.sqrt(norm)
+        scale = np.sqrt(_norms(function, m, q, self.parameters))
+        return value.reshape(shape), error + ROUNDING * scale, scale
 
     def _pairs(self, phi: Expr, psi: Expr, laws: list[Array]) -> tuple[Array, Array, Array]:
         """Integrate pair by pair."""
@@ -115,10 +135,14 @@ class Numerics:
         m1, m2, q1, q2, c = (np.broadcast_to(law, shape).ravel() for law in laws)
         value, error = self._integrate(phi, psi, (m1, m2, q1, q2, c))
         scale = np.sqrt(_norms(phi, m1, q1, self.parameters) * _norms(psi, m2, q2, self.parameters))
-        return value.reshape(shape), error, scale
+        return value.reshape(shape), error + ROUNDING * scale, scale
 
     def _integrate(self, phi: Expr, psi: Expr, laws: tuple[Array, ...]) -> tuple[Array, Array]:
         def integrate(m1: Array, m2: Array, q1: Array, q2: Array, c: Array) -> tuple[Array, Array]:
+            if (inner := find_slice(phi, psi)) is not None:
+                return sliced_quadrature(phi, psi, inner, m1, m2, q1, q2, c, self.parameters)
+            if (inner := find_slice(psi, phi)) is not None:
+                return sliced_quadrature(psi, phi, inner, m2, m1, q2, q1, c, self.parameters)
             return pair_quadrature(phi, psi, m1, m2, q1, q2, c, self.parameters)
 
         return _over_finite(laws, integrate)
@@ -138,7 +162,7 @@ class Numerics:
         i, j = i[missed], j[missed]
         pair = (m1[i], m2[j], q1[i], q2[j], c[i, j])
         value[i, j], error[i, j] = self._integrate(self.functions[names[0]], self.functions[names[1]], pair)
-        return value, error, scale
+        return value, error + ROUNDING * scale, scale
 
     def entries(self, name: str, node: Expectation, left: Laws, right: Laws, c: Array) -> Array:
         """Return the expectation `node` of two variables with covariances `c`, an array of any shape."""
@@ -170,7 +194,7 @@ class Numerics:
         rest = finite[missed]
         pair = (left.mean[i[rest]], right.mean[j[rest]], q1[rest], q2[rest], c[rest])
         value[rest], error[rest] = self._integrate(self.functions[names[0]], self.functions[names[1]], pair)
-        return value, error, scale
+        return value, error + ROUNDING * scale, scale
 
     def factors(self, name: str, m: Array, q: Array) -> Factors:
         """Return the Hermite factors of a function under the laws N(m, q)."""
@@ -185,6 +209,7 @@ class Numerics:
         """Remember factors, and forget the oldest ones where there are too many."""
         with self._lock:
             self._factors[key] = factors
+            self._coefficients = max(factors.error, self._coefficients)
             self._laws += len(factors.norms)
             while self._laws > _REMEMBERED and len(self._factors) > 1:
                 oldest = next(iter(self._factors))
@@ -214,18 +239,24 @@ def _correlation(c: Array, q1: Array, q2: Array) -> Array:
 def _find_factors(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Factors:
     finite = np.isfinite(m) & np.isfinite(q)
     coefficients, norms = np.full((len(m), DEGREES[-1]), np.nan), np.full(len(m), np.nan)
+    error = np.full(len(m), np.nan)
     if finite.any():
-        coefficients[finite], norms[finite] = hermite_factors(function, m[finite], q[finite], DEGREES[-1], parameters)
-    beyond = np.maximum(norms - np.sum(coefficients**2, axis=1), 0.0)
-    tails = {degree: beyond + np.sum(coefficients[:, degree:] ** 2, axis=1) for degree in DEGREES}
-    return Factors(np.ascontiguousarray(coefficients.T), norms, tails)
+        laws = m[finite], q[finite]
+        coefficients[finite], norms[finite], error[finite] = hermite_factors(function, *laws, DEGREES[-1], parameters)
+    with np.errstate(all="ignore"):
+        relative = error / np.sqrt(norms)
+        beyond = np.maximum(norms - np.sum(coefficients**2, axis=1), 0.0) + ROUNDING * norms
+        beyond = np.where(relative > _UNSURE, _HUGE * norms, beyond)
+        tails = {degree: beyond + np.sum(coefficients[:, degree:] ** 2, axis=1) for degree in DEGREES}
+    largest = np.max(relative, initial=0.0, where=np.isfinite(relative))
+    return Factors(np.ascontiguousarray(coefficients.T), norms, tails, float(largest))
 
 
 def _norms(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Array:
     """Return E f² under the laws N(m, q)."""
 
     def integrate(m: Array, q: Array) -> tuple[Array, Array]:
-        norms = hermite_factors(function, m, q, 1, parameters)[1]
+        _, norms, _ = hermite_factors(function, m, q, 1, parameters)
         return norms, np.zeros_like(norms)
 
     return _over_finite((m, q), integrate)[0]
@@ -237,11 +268,12 @@ def _sum_series(entries: _Entries) -> tuple[Array, Array, npt.NDArray[np.int64]]
     value, error = np.full(len(i), np.nan), np.zeros(len(i))
     left = np.arange(len(i))
     for degree in DEGREES:
-        bound = np.abs(entries.rho[left]) ** degree * np.sqrt(a.tails[degree][i[left]] * b.tails[degree][j[left]])
+        tails = np.sqrt(a.tails[degree])[i[left]] * np.sqrt(b.tails[degree])[j[left]]
+        bound = np.abs(entries.rho[left]) ** degree * tails
         small = bound <= TOLERANCE * entries.scale[left]
         done = left[small]
         value[done] = _series(a, b, i[done], j[done], entries.rho[done], degree)
-        error[done] = bound[small]
+        error[done] = bound[small] + (a.error + b.error) * entries.scale[done]
         left = left[~small]
     return value, error, left
 

@@ -25,15 +25,19 @@ def _standard(m: Any, v: Any) -> Any:
     return m / mp.sqrt(v) if v > 0 else mp.sign(m) * mp.mpf(10) ** 30
 
 
+@functools.lru_cache(4096)
 def _orthant(e: Any, h: Any, k: Any, theta: Any) -> Any:
     """Integrate the density over the angle (Plackett 1954), from the angle π, where the two variables are opposite."""
-    start = mp.ncdf(h) - mp.ncdf(-k) if h + k > 0 else mp.mpf(0)
-
-    def density(t: Any) -> Any:
-        return mp.exp(-(h * h + k * k - 2 * h * k * mp.cos(t)) / (2 * mp.sin(t) ** 2)) if mp.sin(t) else mp.mpf(0)
-
-    points = [mp.pi - (mp.pi - theta) * x for x in (0, mp.mpf("0.1"), mp.mpf("0.4"), mp.mpf("0.8"), 1)]
-    return mp.exp(e) * (start - mp.quad(density, points) / (2 * mp.pi))
+    total = mp.ncdf(h) - mp.ncdf(-k) if h + k > 0 else mp.mpf(0)
+    nodes, weights = _legendre(20)
+    ends = {mp.pi * mp.mpf(2) ** -i for i in range(1, 30)}  # the density bends quickly towards both ends of [0, π]
+    inside = {end for end in (*ends, *(mp.pi - end for end in ends)) if theta < end < mp.pi}
+    for low, high in itertools.pairwise(sorted({theta, mp.pi, *inside})):
+        half, middle = (high - low) / 2, (high + low) / 2
+        for x, w in zip(nodes, weights, strict=True):
+            t = middle + half * x
+            total += w * half * mp.exp(-(h * h + k * k - 2 * h * k * mp.cos(t)) / (2 * mp.sin(t) ** 2)) / (2 * mp.pi)
+    return mp.exp(e) * total
 
 
 def _wave_tail(e: Any, j: Any, h: Any, k: Any) -> Any:
@@ -62,7 +66,7 @@ MEANINGS: Mapping[str, Callable[..., Any]] = {
 def meaning(expr: sp.Expr, **values: Any) -> Any:
     """Return a closed form at given values, with 30 digits."""
     with mp.workdps(DIGITS + 10):
-        function = sp.lambdify([sp.Symbol(name) for name in values], expr, [dict(MEANINGS), "mpmath"])
+        function = sp.lambdify([sp.Symbol(name) for name in values], expr, [dict(MEANINGS), "mpmath"], cse=True)
         return +function(*(mp.mpf(value) for value in values.values()))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
-__all__ = ["EXTENDED", "expectation", "hermite", "mean", "moment"]
+__all__ = ["EXTENDED", "Unresolved", "expectation", "hermite", "mean", "moment"]
 
 Real = np.longdouble
 Curve = Callable[[Any], Any]
@@ -26,8 +26,13 @@ EXTENDED = np.finfo(np.longdouble).eps < 1e-18
 
 _REACH, _PANEL, _ORDER = 10.5, 1.5, 24
 _FAR = 14.0
+_MOST = 600  # panels to be halved at once
 _LADDER = np.array([0.0, 0.5, 1.0, 1.75, 2.75, 4.0, 6.0] + [8.0 * 1.7**k for k in range(60)])
 _SIDES = np.array([-0.9999, 0.9999])  # seen from the nodes, nearly the ends of a panel
+
+
+class Unresolved(ArithmeticError):
+    """A function waves too fast for panels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +118,19 @@ def _cuts(f: Curve, m: float, reach: float) -> _Cuts:
 
 
 def _bisect(f: Curve, ends: Any, least: float) -> Any:
-    """Return the ends of panels on which f is resolved, or which are of the least width."""
+    """Return the ends of panels on which f is resolved, or which are of the least width.
+
+    Raises:
+        Unresolved: there are too many.
+    """
     low, high, done = ends[:-1], ends[1:], [ends[-1:]]
     size = np.abs(f(ends)).max() + np.abs(f((low + high) / 2)).max()
     while len(low):
+        if len(low) > _MOST:
+            raise Unresolved
         middle, half = (low + high) / 2, (high - low) / 2
         highest = np.abs(f(middle[:, None] + half[:, None] * _NODES) @ _HIGHEST).max(axis=1)
-        good = (highest <= 1e-18 * size) & ~_breaks_at_ends(f, middle, half, 1e-16 * size)
+        good = (highest <= 1e-16 * size) & ~_breaks_at_ends(f, middle, half, 1e-14 * size)
         good |= half <= least * np.maximum(1, np.abs(middle))
         done.append(low[good])
         low, high = (np.concatenate(pair) for pair in ((low[~good], middle[~good]), (middle[~good], high[~good])))

@@ -84,7 +84,7 @@ def test_means(value: Value, phi: Expr, law: tuple[float, float]) -> None:
     agree(found.expr, line_integral(phi, m, q), value, **({"m1": m} if m else {}), q1=q)
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=25)
 @given(ACTIVATIONS, ACTIVATIONS, st.sampled_from([(0.0, 0.75), (0.4, 1.2)]))
 def test_one_variable(value: Value, phi: Expr, psi: Expr, law: tuple[float, float]) -> None:
     """E[φ(u) ψ(u)], and the same as the pair of equal variables."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tensorprog.dual.gates import gate_expectation, gates
+from tensorprog.dual.gates import gate_estimate, gate_expectation, gates
 from tensorprog.dual.orthants import bivariate, gate_probability, orthant_probability
 from tensorprog.nonlin.derivative import derivative
 from tensorprog.nonlin.expression import ONE, Call, Expr, Fn, Number, Operand, Symbol, apply
@@ -163,6 +163,11 @@ def test_products_of_gates(name: str) -> None:
     true = expectation(lambda z: value(*(m + load * z for m, load in zip(means, loads, strict=True))))
     assert abs(found[0] - true) < EXACT
     assert error[0] < 1e-12
+    estimate = gate_estimate(function, means[None], np.outer(loads, loads)[None], {"beta": 0.7})
+    assert estimate is not None
+    assert estimate[0][0] == pytest.approx(found[0], rel=1e-15)
+    size = expectation(lambda z: abs(value(*(m + load * z for m, load in zip(means, loads, strict=True)))))
+    assert estimate[2][0] == pytest.approx(size, rel=1e-12) if count == 1 else estimate[2][0] > size
 
 
 @pytest.mark.parametrize(
@@ -177,3 +182,4 @@ def test_products_of_gates(name: str) -> None:
 )
 def test_other_functions_are_left_alone(function: Expr) -> None:
     assert gates(function, 2, {}) is None
+    assert gate_estimate(function, np.zeros((1, 2)), np.eye(2)[None], {}) is None
