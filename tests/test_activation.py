@@ -12,10 +12,9 @@ from click.testing import CliRunner
 
 import tensorprog as tp
 from tensorprog.cli import main
-from tensorprog.dual.derivation import U, V, Mean
+from tensorprog.dual.derivation import Mean, U, V
 from tests.dual.exact import meaning
 
-Q1, Q2, C, DELTA = sp.Symbol("q1", positive=True), sp.Symbol("q2", positive=True), sp.Symbol("c"), sp.Symbol("Δ")
 POINT = {"q1": 0.75, "q2": 1.5, "c": 0.5}
 
 

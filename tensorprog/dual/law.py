@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.dual.special import Angle, Det, Standard, Support
+from tensorprog.dual.special import Angle, Det, Snapped, Standard, Support
 
 __all__ = ["DET", "LETTERS", "Law", "law", "standard", "tidy"]
 
@@ -26,7 +26,15 @@ def standard(m: sp.Expr, v: sp.Expr) -> sp.Expr:
     Det/q1, not a difference that cancels.
     """
     (top, bottom), (above, below) = sp.fraction(sp.together(m)), sp.fraction(sp.together(v))
-    return Standard(_in_determinant(top), sp.factor_terms(above * bottom**2 / below))
+    return Standard(_without_rounding(_in_determinant(top), above), sp.factor_terms(above * bottom**2 / below))
+
+
+def _without_rounding(difference: sp.Expr, variance: sp.Expr) -> sp.Expr:
+    """Return a sum over the root of a variance that vanishes with it, as 0 where only rounding is left of both."""
+    terms = sp.Add.make_args(sp.expand(difference))
+    if len(terms) < 2 or not variance.has(DET):
+        return difference
+    return Snapped(difference, sp.Add(*map(sp.Abs, terms)))
 
 
 @functools.lru_cache(4096)

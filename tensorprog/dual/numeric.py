@@ -13,6 +13,7 @@ from tensorprog.dual.special import (
     Angle,
     Atan2,
     Bump,
+    Clipped,
     DampedCosh,
     DampedExp,
     DampedSinh,
@@ -25,6 +26,7 @@ from tensorprog.dual.special import (
     Share,
     Shortfall,
     Sine,
+    Snapped,
     Standard,
     Support,
     Tail,
@@ -114,6 +116,16 @@ def _reciprocal(q: Any) -> Any:
     return np.divide(1.0, q, out=np.zeros_like(q), where=q != 0)
 
 
+def _snapped(m: Any, s: Any) -> Any:
+    """Return m, 0 where |m| ≤ 8 ε s."""
+    return np.where(np.abs(m) <= 8 * np.finfo(np.float64).eps * np.asarray(s), 0.0, m)
+
+
+def _clipped(m: Any, s: Any) -> Any:
+    """Return m within ±s."""
+    return np.clip(m, -np.asarray(s), s)
+
+
 def _either(s: Any, a: Any, b: Any) -> Any:
     """Return a where s > 0, else b."""
     return np.where(np.asarray(s) > 0, a, b)
@@ -136,6 +148,8 @@ SPECIALS: Mapping[type[sp.Function], Callable[..., Any]] = {
     Either: _either,
     Opening: opening,
     Reciprocal: _reciprocal,
+    Snapped: _snapped,
+    Clipped: _clipped,
     Standard: standard,
     Bump: bump,
     Tail: tail,

@@ -36,7 +36,7 @@ from tensorprog.dual.several_blocks import (
 from tensorprog.dual.several_parts import Parts, find_parts, line_function
 from tensorprog.dual.several_slopes import has_jump, split_slope
 from tensorprog.dual.several_terms import Line, Product, affine, factors, products, variable
-from tensorprog.dual.special import Bump, Det, Standard
+from tensorprog.dual.special import Bump, Clipped, Det, Standard
 from tensorprog.dual.undefined import check_defined
 from tensorprog.nonlin.expression import ONE, Apply, Expr, Number, Operand, operands, rebuild, walk
 from tensorprog.nonlin.simplify import bind, inline, simplify
@@ -159,15 +159,26 @@ def _given(law: Law, v: Line, ahead: sp.Expr, rest: tuple[Expr, ...]) -> tuple[L
     variance = law.covariance(v, v)
     slopes = [Standard(law.covariance(u, v), variance) for u in lines]
     means = tuple(law.mean(u) + slope * Standard(ahead, variance) for u, slope in zip(lines, slopes, strict=True))
-    entries = [
-        [law.covariance(u, w) - one * other for w, other in zip(lines, slopes, strict=True)]
-        for u, one in zip(lines, slopes, strict=True)
-    ]
-    for number, u in enumerate(lines):
-        if slopes[number] != 0:
-            left = Det(variance, law.covariance(u, u), law.covariance(u, v))
-            entries[number][number] = Standard(sp.sqrt(left), variance) ** 2
+    left = [_residual(law, v, u) if slope != 0 else law.covariance(u, u) for u, slope in zip(lines, slopes, strict=True)]
+    sides = list(zip(lines, slopes, left, strict=True))
+    entries = [[_given_covariance(law, one, other) for other in sides] for one in sides]
+    for number, variance in enumerate(left):
+        entries[number][number] = variance
     return Law(means, tuple(map(tuple, entries))), lines
+
+
+def _residual(law: Law, v: Line, u: Line) -> sp.Expr:
+    """Return Var(u | v) = Det/Var v."""
+    variance = law.covariance(v, v)
+    return Standard(sp.sqrt(Det(variance, law.covariance(u, u), law.covariance(u, v))), variance) ** 2
+
+
+def _given_covariance(law: Law, one: tuple[Line, sp.Expr, sp.Expr], other: tuple[Line, sp.Expr, sp.Expr]) -> sp.Expr:
+    """Return the covariance of two lines given a third, no larger than their variances given it allow."""
+    (u, slope, left), (w, other_slope, other_left) = one, other
+    if slope == 0 or other_slope == 0:
+        return law.covariance(u, w)
+    return Clipped(law.covariance(u, w) - slope * other_slope, sp.sqrt(left) * sp.sqrt(other_left))
 
 
 def _check_defined(function: Expr) -> None:

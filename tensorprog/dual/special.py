@@ -35,6 +35,7 @@ __all__ = [
     "Angle",
     "Atan2",
     "Bump",
+    "Clipped",
     "DampedCosh",
     "DampedExp",
     "DampedSinh",
@@ -50,6 +51,7 @@ __all__ = [
     "Share",
     "Shortfall",
     "Sine",
+    "Snapped",
     "Standard",
     "Support",
     "Tail",
@@ -171,6 +173,20 @@ class Standard(sp.Function):
     def eval(cls, m: sp.Expr, v: sp.Expr) -> sp.Expr | None:
         """Return 0 for m = 0."""
         return sp.Integer(0) if m == 0 else None
+
+
+class Snapped(sp.Function):
+    """m, a sum whose terms have absolute values of the sum s; 0 where it is no larger than their rounding errors."""
+
+    nargs = 2
+    is_real = True
+
+
+class Clipped(sp.Function):
+    """m, kept within ±s, s ≥ 0."""
+
+    nargs = 2
+    is_real = True
 
 
 class Reciprocal(sp.Function):

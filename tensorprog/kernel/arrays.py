@@ -41,7 +41,7 @@ def _(definition: Let, scope: Scope) -> Any:
     value = definition.value
     if not isinstance(value, Expectation):
         return scope.spread(evaluate(value, scope))
-    if scope.grid is None or value.kind == "PointExpectation":
+    if scope.grid is None or value.kind != "PairExpectation":
         args = [scope.spread(evaluate(arg, scope)) for arg in value.args]
         return scope.numerics.expectation(definition.name, value, args)
     m1, m2, q1, q2, c = value.args

@@ -29,6 +29,7 @@ from tensorprog.limit.equations import Ranks
 from tensorprog.nonlin.expression import Expr
 
 __all__ = [
+    "JOINT",
     "AxisIndex",
     "AxisRange",
     "Const",
@@ -192,6 +193,10 @@ class Expectation(Scalar):
     args: tuple[Scalar, ...]
 
 
+JOINT = "JointExpectation"
+"""The kind of the expectation of one function of several variables."""
+
+
 @dataclass(frozen=True, slots=True)
 class Softmax(Scalar):
     """exp(arg) / Σ_symbol exp(arg), a function of symbol; only in the sample program, the whole value of a `Let`."""
@@ -324,9 +329,10 @@ class KernelIR:
     the scalar core variable that it is. Both exist for one sample, grams for pairs too.
     `constants` are numbers, `sizes` expressions in what the data bind (those of x, in the pair program), `right_sizes`
     in what the data of x′ bind. `axes` are the axes, `shapes` the dimensions of grams and data over axes. `functions`
-    are the functions of one variable under numerical expectations. `families` are quantities of one sample, counted
+    are the functions under numerical expectations. `families` are quantities of one sample, counted
     from 0, which the pair program reads in a loop by the name of the family and an index; `merged` are the quantities
-    of pairs that a loop computes under one name.
+    of pairs that a loop computes under one name. `deviations` are those of the grams whose value for a pair is
+    1 − |cos θ| instead, θ the angle between u(x) and v(x′).
     """
 
     name: str
@@ -343,6 +349,7 @@ class KernelIR:
     right_sizes: Mapping[str, Expr] = field(default_factory=dict)
     axes: Mapping[str, AxisRange] = field(default_factory=dict)
     shapes: Mapping[str, tuple[AxisIndex, ...]] = field(default_factory=dict)
+    deviations: frozenset[str] = frozenset()
 
 
 def children(scalar: Scalar) -> tuple[Scalar, ...]:

@@ -34,6 +34,7 @@ from tensorprog.kernel.ir import (
 from tensorprog.kernel.scalars import Program, lower_scalar, quantity
 from tensorprog.kernel.share import share_subexpressions
 from tensorprog.kernel.sums import share_sums
+from tensorprog.kernel.versines import DEVIATION, carry_versines
 from tensorprog.limit import equations
 from tensorprog.limit.equations import Block, Equation, LimitSystem, Recurrence, X, Y
 
@@ -42,6 +43,7 @@ __all__ = ["LimitSystem", "define_equation", "lower", "make_program"]
 
 def lower(system: LimitSystem) -> KernelIR:
     """Return the kernel IR of a limit system, with all its results."""
+    system = carry_versines(system)
     sample, pair = make_program(system, (X, X)), make_program(system, (X, Y))
     results = tuple(
         _result(key, lower_scalar(result.diagonal, sample), lower_scalar(result.pair, pair), pair)
@@ -65,6 +67,7 @@ def lower(system: LimitSystem) -> KernelIR:
             for function in (*system.grams, *system.data)
             if system.shapes.get(function.__name__)
         },
+        deviations=frozenset(f.__name__ for f in system.grams if f.__name__.endswith(DEVIATION)),
     )
 
 

@@ -37,7 +37,7 @@ from tensorprog.limit.equations import X, Y
 
 __all__ = ["EXPECTATIONS", "OPERATORS", "Program", "index_of", "lower_scalar", "place_of", "quantity"]
 
-EXPECTATIONS: Mapping[str, int] = {"PairExpectation": 2, "PointExpectation": 1}
+EXPECTATIONS: Mapping[str, int] = {"PairExpectation": 2, "PointExpectation": 1, "JointExpectation": 1}
 """The numerical expectations: how many of their leading arguments are names of functions."""
 
 OPERATORS: Mapping[type[sp.Expr], str] = {

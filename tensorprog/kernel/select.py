@@ -42,6 +42,7 @@ def select(ir: KernelIR, results: Iterable[tuple[str, str]]) -> KernelIR:
         pair=pair,
         results=chosen,
         shapes={name: axes for name, axes in ir.shapes.items() if name in wanted},
+        deviations=ir.deviations & wanted,
     )
 
 

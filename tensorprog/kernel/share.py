@@ -96,7 +96,7 @@ class _Stretch:
             yield from fresh
             yield replace(definition, value=value)
             if isinstance(self.nodes[root][0], Op | Expectation):
-                self.done[root] = Ref(definition.name, definition.indices, places=plain_places(axes))
+                self.done.setdefault(root, Ref(definition.name, definition.indices, places=plain_places(axes)))
 
     def _value(self, number: int, fresh: list[Let], axes: tuple[AxisIndex, ...], *, named: bool = True) -> Scalar:
         if number in self.done:

@@ -50,7 +50,7 @@ def ir_text(ir: KernelIR) -> str:
             *(f"  size {name} of x'" for name in ir.right_sizes),
             *_axis_lines(ir),
             *(
-                f"  gram {name}{_shape(ir, name)} = <{left}(x), {right}(x')>"
+                f"  gram {name}{_shape(ir, name)} = {_product(ir, name, left, right)}"
                 for name, (left, right) in ir.grams.items()
             ),
             *(f"  data {name}{_shape(ir, name)} of {variable}" for name, variable in ir.data.items()),
@@ -72,6 +72,10 @@ def _axis_lines(ir: KernelIR) -> Iterator[str]:
     for name, axis in ir.axes.items():
         circular = ", circular" if axis.circular else ""
         yield f"  axis {name}: {expression_text(axis.extent, ())} from {expression_text(axis.start, ())}{circular}"
+
+
+def _product(ir: KernelIR, name: str, left: str, right: str) -> str:
+    return f"1 - |cos({left}(x), {right}(x'))|" if name in ir.deviations else f"<{left}(x), {right}(x')>"
 
 
 def _shape(ir: KernelIR, name: str) -> str:

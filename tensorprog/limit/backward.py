@@ -22,6 +22,7 @@ from tensorprog.limit.equations import Kind, LimitSystem, Result, Subject, X
 from tensorprog.limit.moments import Moments
 from tensorprog.limit.scaling import NOTHING, Asymptotics, Term
 from tensorprog.limit.variables import Ref, Variables
+from tensorprog.limit.windows import write_out_maxima
 from tensorprog.nonlin.expression import ONE, Symbol
 
 __all__ = ["derive_backward"]
@@ -30,9 +31,12 @@ __all__ = ["derive_backward"]
 def derive_backward(core: Core, output: Output, expectations: Expectations = Expectations.AUTO) -> LimitSystem:
     """Return the NTK of one output, derived from the backward pass. Loops must be unrolled.
 
+    Maxima over windows are taken in the forward pass as `limit.windows` writes them.
+
     Raises:
         LimitError: as `derive`.
     """
+    core = write_out_maxima(core)
     independence = refuse_unsupported(Variables(core), Asymptotics(core))
     _refuse_scans(core)
     backward = _with_independent_transposes(core, differentiate(core, output.source), output)

@@ -16,7 +16,9 @@ from tensorprog.limit.latex import limit_latex
 from tensorprog.limit.shift import shift_results
 from tensorprog.limit.split import split_sums
 from tensorprog.limit.text import limit_text
+from tensorprog.limit.unroll import GATED, gated_axes, unroll
 from tensorprog.limit.variables import ONLY_ROLLED
+from tensorprog.limit.windows import write_out_maxima
 from tensorprog.syntax.tree import SyntaxTree
 
 __all__ = ["Derivation", "derivation"]
@@ -50,21 +52,51 @@ class Derivation:
 def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
     """Return the limit of a program, its loops kept as recurrences where that is possible and unrolled where not.
 
+    A `scan` whose state does not close on second moments is written out step by step if its axis has a fixed extent.
+
     Raises:
         LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
         DataError: an unknown way to take expectations.
     """
     mode = _mode(expectations)
     try:
+        return _rolled(tree, core, mode)
+    except LimitError as error:
+        if not _has_code(error, GATED):
+            raise
+        flat = build(tree, core.symbols, loops=Loops.UNROLLED)
+        axes = gated_axes(flat, error)
+        if not axes:
+            raise
+    return _written_out(flat, axes, mode)
+
+
+def _rolled(tree: SyntaxTree, core: Core, mode: Expectations) -> Derivation:
+    try:
         return _derived(core, mode)
     except LimitError as error:
-        if not any(diagnostic.code == ONLY_ROLLED for diagnostic in error.diagnostics):
+        if not _has_code(error, ONLY_ROLLED):
             raise
     return _derived(build(tree, core.symbols, loops=Loops.UNROLLED), mode)
 
 
+def _has_code(error: LimitError, code: str) -> bool:
+    return any(diagnostic.code == code for diagnostic in error.diagnostics)
+
+
+def _written_out(core: Core, axes: frozenset[str], mode: Expectations) -> Derivation:
+    """Return the limit of a program with the recurrences along `axes` written out, and further ones that need it."""
+    try:
+        return _derived(unroll(core, axes), mode)
+    except LimitError as error:
+        more = gated_axes(core, error) - axes
+        if not more:
+            raise
+    return _written_out(core, axes | more, mode)
+
+
 def _derived(core: Core, mode: Expectations) -> Derivation:
-    ready = split_sums(shift_results(linearize_gains(core)))
+    ready = split_sums(shift_results(linearize_gains(write_out_maxima(core))))
     return Derivation(ready, derive(ready, mode))
 
 

@@ -9,7 +9,10 @@ from sympy.core.function import AppliedUndef
 from sympy.printing.precedence import PRECEDENCE, precedence
 from sympy.printing.str import StrPrinter
 
+from tensorprog.dual.special import JointExpectation
 from tensorprog.limit.equations import AxisSum, Largest, SoftmaxOver, Within, X, Y
+from tensorprog.limit.specials import binds_as_product, special_text
+from tensorprog.nonlin.expression import Expr, operands
 
 __all__ = [
     "Formulas",
@@ -22,6 +25,7 @@ __all__ = [
     "last_sums",
     "left_places",
     "split_sums",
+    "variable_names",
 ]
 
 Shapes = Mapping[str, tuple[tuple[str, sp.Symbol], ...]]
@@ -45,9 +49,14 @@ class Formulas(StrPrinter):
         name = expr.func.__name__
         if isinstance(expr, AppliedUndef):
             return self._inner_product(expr) if name.startswith("<") else self._applied(expr)
+        special = special_text(expr, self._print)
+        if special is not None:
+            return special
         args = [self._print(arg) for arg in expr.args]
         if name in ("PairExpectation", "PointExpectation"):
             return self._expectation(expr, args)
+        if name == "JointExpectation":
+            return _joint_expectation(args)
         if name in ("Det", "Angle"):
             law = self._law_name(expr.args) or ", ".join(args)
             return {"Det": "Δ", "Angle": "θ"}[name] + f"[{law}]"
@@ -120,6 +129,8 @@ class Formulas(StrPrinter):
         """Return a part of a formula, in parentheses where it binds more weakly than what is around it."""
         if isinstance(item, AxisSum) and level >= PRECEDENCE["Mul"]:
             return f"({self._print(item)})"
+        if binds_as_product(item) and level > PRECEDENCE["Mul"]:
+            return f"({self._print(item)})"
         return str(super().parenthesize(item, level, strict))
 
     def _print_Add(self, expr: sp.Add, order: str | None = None) -> str:
@@ -151,9 +162,25 @@ class Formulas(StrPrinter):
         return f"{float(expr):.12g}"
 
 
+def _joint_expectation(args: list[str]) -> str:
+    """Return E[f(u1, …, uk) | means; rows of the upper triangle of the covariances]; means of zero are left out."""
+    size = JointExpectation.dimension(len(args) - 1)
+    variables = ", ".join(f"u{i + 1}" for i in range(size))
+    means, entries = args[1 : size + 1], iter(args[size + 1 :])
+    rows = [", ".join(next(entries) for _ in range(size - i)) for i in range(size)]
+    parts = rows if all(mean == "0" for mean in means) else [", ".join(means), *rows]
+    return f"E[{args[0]}({variables}) | {'; '.join(parts)}]"
+
+
 def formula(expr: sp.Expr, shapes: Shapes | None = None) -> str:
     """Return a formula of the limit as one line of text."""
     return str(Formulas(shapes).doprint(expr))
+
+
+def variable_names(function: Expr) -> tuple[str, ...]:
+    """Return what the operands of a function that an expectation names are called: u, or u1, …, uk."""
+    count = max(operands(function), default=0) + 1
+    return ("u",) if count == 1 else tuple(f"u{i + 1}" for i in range(count))
 
 
 def _quantity(name: str) -> str:

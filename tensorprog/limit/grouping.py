@@ -1,30 +1,35 @@
 """The expectation of a product of functions of Gaussian variables, factored over independent groups.
 
-    E Π_j f_j(Z^{g_j}) = Π_groups E Π_{j in group} f_j(Z^{g_j}),
+    E Π_j f_j(Z^{g_j}, …) = Π_groups E Π_{j in group} f_j(Z^{g_j}, …),
 
-two Gaussians being in one group if they share a leaf. A group of one is a one-dimensional expectation, a group of two a
-dual activation (`dual`); a larger one is refused.
+two Gaussians being in one group if they share a leaf, or if a function reads both. A group of one is a one-dimensional
+expectation, a group of two functions of one Gaussian each a dual activation (`dual.expectation`), and all others are
+expectations of one function of several Gaussians (`dual.several`).
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import sympy as sp
 
 from tensorprog.dual.expectation import Dual
-from tensorprog.limit.normal_form import ARGUMENT
+from tensorprog.limit.product import ARGUMENT, Fixed
 from tensorprog.limit.scaling import Asymptotics, Term
 from tensorprog.limit.variables import Ref
-from tensorprog.nonlin.expression import Expr, operands
-from tensorprog.nonlin.simplify import simplify
+from tensorprog.nonlin.expression import Expr, Number, Operand, operands
+from tensorprog.nonlin.simplify import bind, simplify
 
-__all__ = ["Factor", "Gaussian", "Laws", "NeedsExpansion", "Side", "TooManyGaussians", "expectation"]
+__all__ = ["Argument", "Factor", "Gaussian", "Laws", "NeedsExpansion", "Side", "TooManyGaussians", "expectation"]
+
+
+MOST_GAUSSIANS = 32
+"""Expectations of functions of more dependent Gaussians, those of both copies counted, are refused."""
 
 
 class Side(Enum):
@@ -42,12 +47,27 @@ class Gaussian:
     side: Side
 
 
+Argument: TypeAlias = Gaussian | Fixed
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """function(Z^gaussian), one factor of a product."""
+    """function(Z^{arguments}) over Operand(0), …, one factor of a product; numbers are those of the side it is on."""
 
-    gaussian: Gaussian
     function: Expr
+    arguments: tuple[Argument, ...]
+
+    @property
+    def gaussians(self) -> tuple[Gaussian, ...]:
+        """The variables that the function reads."""
+        read = (self.arguments[index] for index in operands(self.function))
+        return tuple(argument for argument in read if isinstance(argument, Gaussian))
+
+    @property
+    def single(self) -> Gaussian | None:
+        """The variable of a function of one variable, None for another."""
+        (first, *rest) = self.arguments
+        return first if not rest and isinstance(first, Gaussian) else None
 
 
 class NeedsExpansion(Exception):
@@ -55,7 +75,7 @@ class NeedsExpansion(Exception):
 
 
 class Laws(Protocol):
-    """What `expectation` must be told about the Gaussians, and how it takes expectations of one or two of them."""
+    """What `expectation` must be told about the Gaussians, and how it takes expectations of functions of them."""
 
     asymptotics: Asymptotics
 
@@ -80,9 +100,12 @@ class Laws(Protocol):
     def pair(self, left: Expr, right: Expr, a: Gaussian, b: Gaussian) -> Dual:
         """Return E left(Z^a) right(Z^b)."""
 
+    def joint(self, function: Expr, arguments: Sequence[Argument]) -> Dual:
+        """Return E function(Z^{arguments}), over Operand(0), … in their order."""
+
 
 class TooManyGaussians(Exception):
-    """A product needs the joint law of more than two dependent Gaussians."""
+    """A product needs the joint law of more dependent Gaussians than any rule integrates over."""
 
     def __init__(self, gaussians: Sequence[Gaussian]) -> None:
         super().__init__(f"{len(gaussians)} dependent Gaussians")
@@ -93,58 +116,67 @@ def expectation(factors: Sequence[Factor], laws: Laws) -> tuple[Term, tuple[str,
     """Return E Π factors, and the rules that gave it.
 
     Raises:
-        TooManyGaussians: a group has more than two members.
+        TooManyGaussians: a group has more members than a rule integrates over.
         NeedsExpansion: a group has a variable that is not Gaussian, and more than second moments are needed.
     """
     constants = [factor.function for factor in factors if not operands(factor.function)]
     result = functools.reduce(operator.mul, map(laws.asymptotics.evaluate, constants), Term(sp.Integer(1)))
-    functions = _functions([factor for factor in factors if operands(factor.function)])
     rules: list[str] = []
-    for group in _groups(list(functions), laws):
-        if all(laws.is_gaussian(member) for member in group):
-            dual = _group_expectation(group, functions, laws)
+    for members, group in _groups([factor for factor in factors if operands(factor.function)], laws):
+        if all(laws.is_gaussian(member) for member in members):
+            dual = _group_expectation(members, group, laws)
             result, rules = result * Term(dual.expr), [*rules, dual.rule]
         else:
-            result, rules = result * _moment(group, functions, laws), [*rules, "independent factors"]
+            result, rules = result * _moment(group, laws), [*rules, "independent factors"]
     return result, tuple(rules)
 
 
-def _moment(group: list[Gaussian], functions: Mapping[Gaussian, list[Expr]], laws: Laws) -> Term:
+def _moment(group: list[Factor], laws: Laws) -> Term:
     """Return the moment of variables that stand for themselves."""
-    members = [member for member in group for _ in functions[member]]
-    if any(function != ARGUMENT for member in group for function in functions[member]) or len(members) > 2:
+    members = [factor.single for factor in group if factor.function == ARGUMENT]
+    if len(members) < len(group) or len(members) > 2:
         raise NeedsExpansion
-    return laws.first_moment(members[0]) if len(members) == 1 else laws.second_moment(members[0], members[1])
+    known = [member for member in members if member is not None]
+    return laws.first_moment(known[0]) if len(known) == 1 else laws.second_moment(known[0], known[1])
 
 
-def _functions(factors: Sequence[Factor]) -> Mapping[Gaussian, list[Expr]]:
-    found: dict[Gaussian, list[Expr]] = {}
+def _groups(factors: list[Factor], laws: Laws) -> list[tuple[list[Gaussian], list[Factor]]]:
+    """Return the connected components under dependence, with their members, in order of first appearance."""
+    groups: list[tuple[list[Gaussian], list[Factor]]] = []
     for factor in factors:
-        found.setdefault(factor.gaussian, []).append(factor.function)
-    return found
-
-
-def _groups(gaussians: list[Gaussian], laws: Laws) -> list[list[Gaussian]]:
-    """Return the connected components under dependence, in order of first appearance."""
-    groups: list[list[Gaussian]] = []
-    for gaussian in gaussians:
-        joined = [group for group in groups if any(laws.dependent(gaussian, other) for other in group)]
+        own = list(factor.gaussians)
+        joined = [group for group in groups if any(a == b or laws.dependent(a, b) for a in own for b in group[0])]
         groups = [group for group in groups if group not in joined]
-        groups.append([*functools.reduce(operator.add, joined, []), gaussian])
+        members = [member for group in joined for member in group[0]]
+        parts = [part for group in joined for part in group[1]]
+        groups.append((list(dict.fromkeys([*members, *own])), [*parts, factor]))
     return groups
 
 
-def _group_expectation(group: list[Gaussian], functions: Mapping[Gaussian, list[Expr]], laws: Laws) -> Dual:
-    if len(group) == 1:
-        (gaussian,) = group
+def _group_expectation(members: list[Gaussian], factors: list[Factor], laws: Laws) -> Dual:
+    functions = {member: [f.function for f in factors if f.single == member] for member in members}
+    if len(members) > 2 or any(factor.single is None for factor in factors):
+        return _joint_expectation(members, factors, laws)
+    if len(members) == 1:
+        (gaussian,) = members
         if len(functions[gaussian]) == 2:
             left, right = functions[gaussian]
             return laws.coincident(left, right, gaussian)
         return laws.point(_product(functions[gaussian]), gaussian)
-    if len(group) == 2:
-        a, b = group
-        return laws.pair(_product(functions[a]), _product(functions[b]), a, b)
-    raise TooManyGaussians(group)
+    a, b = members
+    return laws.pair(_product(functions[a]), _product(functions[b]), a, b)
+
+
+def _joint_expectation(members: list[Gaussian], factors: list[Factor], laws: Laws) -> Dual:
+    """Return the expectation of a product as that of one function of all arguments, the members first."""
+    if len(members) > MOST_GAUSSIANS:
+        raise TooManyGaussians(members)
+    numbers = (argument for factor in factors for argument in factor.arguments if isinstance(argument, Fixed))
+    arguments: list[Argument] = list(dict.fromkeys([*members, *numbers]))
+    place: dict[Argument, Expr] = {argument: Operand(index) for index, argument in enumerate(arguments)}
+    unread = Number(0)
+    functions = [bind(f.function, tuple(place.get(argument, unread) for argument in f.arguments)) for f in factors]
+    return laws.joint(_product(functions), arguments)
 
 
 def _product(functions: Sequence[Expr]) -> Expr:

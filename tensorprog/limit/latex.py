@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.printing.latex import LatexPrinter
 
+from tensorprog.dual.special import JointExpectation
 from tensorprog.limit.equations import (
     AxisSum,
     Block,
@@ -33,8 +35,10 @@ from tensorprog.limit.formulas import (
     last_sums,
     left_places,
     split_sums,
+    variable_names,
 )
 from tensorprog.limit.ranges import sweep_ends
+from tensorprog.limit.specials import binds_as_product, special_latex
 from tensorprog.nonlin.text import text
 
 __all__ = ["limit_latex"]
@@ -70,12 +74,17 @@ class _Latex(LatexPrinter):
         args = [self._print(arg) for arg in expr.args]
         if name in ("PairExpectation", "PointExpectation"):
             body = self._expectation(name, args)
+        elif name == "JointExpectation":
+            body = _joint_expectation(args)
         elif name in ("Det", "Angle"):
             body = _LETTERS[name] + rf"\left({', '.join(args)}\right)"
         elif name == "Support":
             body = rf"\mathbf{{1}}\left\{{{args[0]} > 0\right\}}"
         else:
-            return str(super()._print_Function(expr, exp))
+            special = special_latex(expr, self._print)
+            if special is None:
+                return str(super()._print_Function(expr, exp))
+            body = rf"\left({special}\right)" if exp is not None and binds_as_product(expr) else special
         return body if exp is None else f"{{{body}}}^{{{exp}}}"
 
     def place(self, expr: sp.Expr) -> str:
@@ -154,6 +163,17 @@ class _Latex(LatexPrinter):
         phi, psi, m1, m2, q1, q2, c = args
         law = rf"\mathcal{{N}}\left(({m1}, {m2}), \begin{{pmatrix}} {q1} & {c} \\ {c} & {q2} \end{{pmatrix}}\right)"
         return rf"\mathbb{{E}}_{{(u, v) \sim {law}}}\left[{phi}(u)\, {psi}(v)\right]"
+
+
+def _joint_expectation(args: list[str]) -> str:
+    size = JointExpectation.dimension(len(args) - 1)
+    means, entries = args[1 : size + 1], args[size + 1 :]
+    table = [["\\cdot"] * size for _ in range(size)]
+    for (i, j), entry in zip(itertools.combinations_with_replacement(range(size), 2), entries, strict=True):
+        table[i][j] = entry
+    rows = r" \\ ".join(" & ".join(row) for row in table)
+    law = rf"\mathcal{{N}}\left(({', '.join(means)}), \begin{{pmatrix}} {rows} \end{{pmatrix}}\right)"
+    return rf"\mathbb{{E}}_{{u \sim {law}}}\left[{args[0]}({', '.join(f'u_{i + 1}' for i in range(size))})\right]"
 
 
 def _marks(marks: str) -> str:
@@ -237,9 +257,10 @@ class _Writer:
 def _functions(system: LimitSystem) -> str:
     """Return the functions that expectations name φ₁, φ₂, …, as they are written in programs."""
     printer = _Latex(system.shapes)
-    named = {name: text(expr, ("u",)) for name, expr in system.functions.items()}
+    named = {name: text(expr, variable_names(expr)) for name, expr in system.functions.items()}
     rows = [
-        rf"{printer.doprint(sp.Symbol(name))}(u) &= \texttt{{{_verbatim(words)}}}"
+        rf"{printer.doprint(sp.Symbol(name))}({', '.join(variable_names(system.functions[name]))})"
+        rf" &= \texttt{{{_verbatim(words)}}}"
         for name, words in named.items()
         if words != f"{name}(u)"
     ]

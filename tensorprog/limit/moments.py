@@ -14,8 +14,9 @@ quantity is to derive it once, after what it needs, and to get its name back: no
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -23,19 +24,30 @@ import sympy as sp
 
 from tensorprog.core.ir import Load, MatMul, Parameter
 from tensorprog.dual import expectation as dual
+from tensorprog.dual import several
+from tensorprog.dual.ranges import check_integrable
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Kind, X
-from tensorprog.limit.grouping import Factor, Gaussian, NeedsExpansion, Side, TooManyGaussians, expectation
+from tensorprog.limit.grouping import (
+    MOST_GAUSSIANS,
+    Argument,
+    Factor,
+    Gaussian,
+    NeedsExpansion,
+    Side,
+    TooManyGaussians,
+    expectation,
+)
 from tensorprog.limit.linear import Linear, Part, is_linear, linear_form
 from tensorprog.limit.naming import Derived, Ledger, PositionInside
-from tensorprog.limit.normal_form import Product
 from tensorprog.limit.normalize import Normalizer
+from tensorprog.limit.product import Fixed, Joint, Product
 from tensorprog.limit.scaling import NOTHING, UNIT, Asymptotics, Term
 from tensorprog.limit.variables import Ref, Variables, refuse_rolled
 from tensorprog.limit.weights import Weights
 from tensorprog.nonlin.derivative import derivative, true_derivative
-from tensorprog.nonlin.expression import Apply, Expr, operands, walk
-from tensorprog.nonlin.simplify import inline, simplify
+from tensorprog.nonlin.expression import Apply, Expr, walk
+from tensorprog.nonlin.simplify import inline
 
 __all__ = ["Form", "Moments", "join_rules", "list_factors", "refuse_unknown", "total"]
 
@@ -148,7 +160,7 @@ class Moments:
         rules: list[str] = []
         terms = []
         for a, b in _pairs(form(left), form(right)):
-            value, used = self._expect(left, right, list_factors(a, Side.LEFT) + list_factors(b, Side.RIGHT))
+            value, used = self._expect(left, right, [*list_factors(a, Side.LEFT), *self.across_factors(b)])
             terms.append(a.coefficient * self.across(b.coefficient) * value)
             rules += used
         return Derived(total(terms), join_rules(rules))
@@ -223,10 +235,10 @@ class Moments:
 
     def _chain(self, left: Ref, right: Ref, kind: Kind, form: Form) -> Derived:
         pairs = _pairs(form(left), form(right))
-        inner = dict.fromkeys((g, h) for a, b in pairs for g in a.factors for h in b.factors)
+        inner = dict.fromkeys((g, h) for a, b in pairs for g in a.refs for h in b.refs)
         terms = []
         for g, h in inner:
-            tangent = self.tangent(g, h, kind)
+            tangent = self.ledger.without_zeros(self.tangent(g, h, kind))
             if not tangent.vanishes:
                 terms.append(tangent * self._passed_on((left, right), (g, h), kind, form))
         return Derived(total(terms), "chain rule")
@@ -240,9 +252,9 @@ class Moments:
         rules: list[str] = []
         terms = []
         for a, b in _pairs(form(left), form(right)):
-            if inner[0] in a.factors and inner[1] in b.factors:
-                factors = list_factors(_differentiated(a, inner[0], true), Side.LEFT)
-                factors += list_factors(_differentiated(b, inner[1], derivative), Side.RIGHT)
+            slopes = _pairs(a.slopes(inner[0], true), b.slopes(inner[1], derivative))
+            for slope, other in slopes:
+                factors = [*list_factors(slope, Side.LEFT), *self.across_factors(other)]
                 value, used = self._expect(left, right, factors)
                 terms.append(a.coefficient * self.across(b.coefficient) * value)
                 rules += used
@@ -297,10 +309,10 @@ class Moments:
 
     def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
         span = self.variables.definitions[right.name].span
-        shrunk = [factor for factor in factors if operands(factor.function) and self._shrinks(factor.gaussian.ref)]
-        for factor in shrunk:
+        shrunk = [(g, factor) for factor in factors for g in factor.gaussians if self._shrinks(g.ref)]
+        for gaussian, factor in shrunk:
             if _has_jump(factor.function):
-                raise refuse_shrunk(self.variables.describe(factor.gaussian.ref.name), span)
+                raise refuse_shrunk(self.variables.describe(gaussian.ref.name), span)
         try:
             value, rules = expectation(factors, self)
             return (Term(sp.Integer(0), is_bound=True) if shrunk and value.is_nothing else value), rules
@@ -310,7 +322,7 @@ class Moments:
                     "TP332",
                     f"{self.variables.describe(right.name)} needs the joint law of {_listed(error, self.variables)}",
                     span,
-                    "expectations of functions of several dependent Gaussians are not implemented yet",
+                    f"expectations are taken over up to {MOST_GAUSSIANS} dependent Gaussians",
                 )
             ) from error
         except PositionInside as error:
@@ -359,13 +371,17 @@ class Moments:
         """Return the joint law of two Gaussians, of one copy or of both."""
         m1, q1 = self._point_law(a)
         m2, q2 = self._point_law(b)
+        return dual.PairLaw(m1, m2, q1, q2, self._cross(a, b))
+
+    def _cross(self, a: Gaussian, b: Gaussian) -> sp.Expr:
+        """Return Cov(Z^a, Z^b)."""
         if a.side == b.side:
             cross = self._on(a.side, self.one.covariance(a.ref, b.ref))
         elif a.side is Side.LEFT:
             cross = self.covariance(a.ref, b.ref)
         else:
             cross = self.covariance(b.ref, a.ref)
-        return dual.PairLaw(m1, m2, q1, q2, self._order_one(cross, b.ref))
+        return self._order_one(self.ledger.without_zeros(cross), b.ref)
 
     def point(self, function: Expr, a: Gaussian) -> dual.Dual:
         """Return E function(Z^a)."""
@@ -378,6 +394,25 @@ class Moments:
     def pair(self, left: Expr, right: Expr, a: Gaussian, b: Gaussian) -> dual.Dual:
         """Return E left(Z^a) right(Z^b)."""
         return dual.pair(left, right, self.law(a, b), self.ledger.names, self.ledger.mode)
+
+    def joint(self, function: Expr, arguments: Sequence[Argument]) -> dual.Dual:
+        """Return E function(Z^{arguments}); a number is a Gaussian of that mean and of variance zero."""
+        check_integrable(function, self.variables.core.symbols)
+        zero = sp.Integer(0)
+        laws = [(a.value, zero) if isinstance(a, Fixed) else self._point_law(a) for a in arguments]
+        covariances = [[variance if i == j else zero for j in range(len(laws))] for i, (_, variance) in enumerate(laws)]
+        for (i, a), (j, b) in itertools.combinations(enumerate(arguments), 2):
+            if isinstance(a, Gaussian) and isinstance(b, Gaussian):
+                covariances[i][j] = covariances[j][i] = self._cross(a, b)
+        return several.joint(function, [mean for mean, _ in laws], covariances, self.ledger.names, self.ledger.mode)
+
+    def across_factors(self, product: Product) -> list[Factor]:
+        """Return the factors of a product of the second copy."""
+        joint = [Joint(part.function, tuple(map(self._argument_across, part.arguments))) for part in product.joint]
+        return list_factors(replace(product, joint=tuple(joint)), Side.RIGHT)
+
+    def _argument_across(self, argument: Ref | Fixed) -> Ref | Fixed:
+        return Fixed(self.ledger.across(argument.value)) if isinstance(argument, Fixed) else argument
 
     def _point_law(self, a: Gaussian) -> tuple[sp.Expr, sp.Expr]:
         mean = self._order_one(self._on(a.side, self.one.mean(a.ref)), a.ref, "mean")
@@ -446,13 +481,13 @@ def _pairs(left: tuple[Product, ...], right: tuple[Product, ...]) -> list[tuple[
 
 
 def list_factors(product: Product, side: Side) -> list[Factor]:
-    """Return the factors of a product of one of the two copies."""
-    return [Factor(Gaussian(ref, side), function) for ref, function in product.factors.items()]
+    """Return the factors of a product of one of the two copies; its numbers are those of that copy."""
+    single = [Factor(function, (Gaussian(ref, side),)) for ref, function in product.factors.items()]
+    return single + [Factor(joint.function, _placed_on(side, joint)) for joint in product.joint]
 
 
-def _differentiated(product: Product, ref: Ref, differentiate: Differentiate) -> Product:
-    factors = {r: simplify(differentiate(f, 0)) if r == ref else f for r, f in product.factors.items()}
-    return Product(product.coefficient, factors)
+def _placed_on(side: Side, joint: Joint) -> tuple[Argument, ...]:
+    return tuple(a if isinstance(a, Fixed) else Gaussian(a, side) for a in joint.arguments)
 
 
 def total(terms: Iterable[Term]) -> Term:

@@ -285,6 +285,26 @@ class Ledger:
             return derived.term
         return Term(record.function(*self.arguments(record.subject.kind, step, refs)), power, origin)
 
+    def without_zeros(self, term: Term) -> Term:
+        """Return a term without the quantities that are zero where they are read, as K_h(0, 1) of [k = k′] K."""
+        read = term.coefficient.atoms(AppliedUndef)
+        zeros = {function: sp.Integer(0) for function in read if self._is_zero(function)}
+        return replace(term, coefficient=term.coefficient.xreplace(zeros)) if zeros else term
+
+    def _is_zero(self, function: sp.Expr) -> bool:
+        """Return whether the rule of a quantity gives zero at the positions, all numbers, where it is read."""
+        record = self.records.get(str(function.func))
+        if record is None or record.derived is None or record.loop is not None:
+            return False
+        if any(self.variables.core.axes[axis].circular for axis, _ in self.shapes.get(str(function.func), ())):
+            return False
+        own = self.arguments(record.subject.kind, None, record.refs)
+        places = dict(zip(own, function.args, strict=True))
+        here = {index: place for index, place in places.items() if index not in (X, self.right)}
+        if not here or not all(place.is_Integer for place in here.values()):
+            return False
+        return bool(record.derived.term.coefficient.xreplace(here) == 0)
+
     def over_axes(self, subject: Subject, value: sp.Expr, span: Span) -> sp.Expr:
         """Return a moment of a variable with itself as one quantity at its own indices, also where it is constant."""
         refs = self._own((Ref(subject.left), Ref(subject.left)))

@@ -1,8 +1,9 @@
-"""The normal form of a limit variable: Z^v = Σ_k c_k · Π_j f_kj(Z^{g_kj}), the g Gaussian and the f of one variable.
+"""The normal form of a limit variable: Z^v = Σ_k c_k · Π_j f_kj(Z^{g_kj}, …), the g Gaussian.
 
 Nonlinear maps of one Gaussian compose (`relu` of `erf(h)` is one function of h), products and sums of such are
 expanded, and a linear map below a product is expanded too. What does not come apart into functions of one Gaussian
-each, as relu(h + relu(g)), has no normal form here and is refused.
+each, as relu(h + relu(g)), is one joint factor, a function of several. A product stays together in a joint factor if
+it would come apart into dependent ones: (h − m) / √(h² + g²) is one function of (h, g, m).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tensorprog.limit.scaling import Asymptotics, Term
+import sympy as sp
+
+from tensorprog.limit.product import ARGUMENT, Argument, Fixed, Joint, Product
+from tensorprog.limit.scaling import UNIT, Asymptotics, Term
 from tensorprog.limit.variables import Ref
 from tensorprog.nonlin.expression import Apply, Call, Expr, Number, Operand, Position, operands, substitute, walk
 from tensorprog.nonlin.simplify import simplify
 
-__all__ = ["ARGUMENT", "Inseparable", "Product", "Reader", "compose", "products", "repeat"]
-
-ARGUMENT = Operand(0)
+__all__ = ["Inseparable", "Reader", "compose", "join", "products", "repeat"]
 
 
 class Inseparable(Exception):
@@ -25,35 +27,24 @@ class Inseparable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """coefficient · Π_j factors[ref_j](Z^{ref_j}), every factor a function of Operand(0)."""
-
-    coefficient: Term
-    factors: Mapping[Ref, Expr]
-
-    def times(self, other: Product) -> Product:
-        """Return the product of the two; functions of the same variable are multiplied."""
-        factors = dict(self.factors)
-        for ref, function in other.factors.items():
-            factors[ref] = simplify(factors[ref] * function) if ref in factors else function
-        return Product(self.coefficient * other.coefficient, factors)
-
-
-@dataclass(frozen=True, slots=True)
 class Reader:
-    """How an expression's operands read: random ones are refs, deterministic ones have a value."""
+    """How an expression's operands read: random ones are refs, deterministic ones have a value.
+
+    `independent` tells whether two variables are.
+    """
 
     refs: tuple[Ref, ...]
     random: frozenset[int]
     values: Mapping[int, Term]
     asymptotics: Asymptotics
+    independent: Callable[[Ref, Ref], bool]
 
 
 def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
-    """Return `expr` as a sum of products of functions of one operand each.
+    """Return `expr` as a sum of products of functions of one operand each, and of several where it must be.
 
     Raises:
-        Inseparable: it is not such a sum.
+        Inseparable: a width stands inside a function of several operands.
         ArithmeticError: a coefficient has no asymptotics.
     """
     chosen = reader.random.intersection(operands(expr))
@@ -63,9 +54,73 @@ def products(expr: Expr, reader: Reader) -> tuple[Product, ...]:
         return _with_index_outside(expr, reader) or _univariate(expr, chosen, reader)
     if isinstance(expr, Call) and expr.fn.derivative is None:
         return products(_unfold(expr), reader)
+    found = _expanded(expr, reader)
+    return found if found is not None else (Product(UNIT, {}, (join(expr, reader),)),)
+
+
+def _expanded(expr: Expr, reader: Reader) -> tuple[Product, ...] | None:
+    """Return arithmetic as a sum of products, None if a product would fall into dependent factors of several."""
     if not isinstance(expr, Apply) or expr.function not in _EXPANSIONS:
-        raise Inseparable
-    return _EXPANSIONS[expr.function](expr.args, reader)
+        return None
+    try:
+        found = _EXPANSIONS[expr.function](expr.args, reader)
+    except Inseparable:
+        return None
+    return found if all(_comes_apart(product, reader) for product in found) else None
+
+
+def _comes_apart(product: Product, reader: Reader) -> bool:
+    """Return whether a function of several variables is independent of the other factors."""
+    parts = [*((ref,) for ref in product.factors), *(joint.refs for joint in product.joint)]
+    mixed = range(len(product.factors), len(parts))
+    return all(
+        reader.independent(ref, other)
+        for place in mixed
+        for number, others in enumerate(parts)
+        if number != place
+        for ref in parts[place]
+        for other in others
+    )
+
+
+def join(expr: Expr, reader: Reader) -> Joint:
+    """Return `expr` as one function of its random operands and of the numbers in it.
+
+    Raises:
+        Inseparable: a width stands in it, beside a random operand.
+        ArithmeticError: a number in it has no limit of order one.
+    """
+    arguments: list[Argument] = []
+
+    def operand(argument: Argument) -> Operand:
+        if argument not in arguments:
+            arguments.append(argument)
+        return Operand(arguments.index(argument))
+
+    def place(node: Expr) -> Expr | None:
+        if isinstance(node, Operand) and node.index in reader.random:
+            return operand(reader.refs[node.index])
+        if reader.asymptotics.is_constant(node):
+            return None
+        if not is_random(node):
+            return _number_in(reader.asymptotics.evaluate(node, reader.values), operand)
+        if isinstance(node, Apply) and node.function == "div" and not is_random(node.args[1]):
+            return substitute(Apply("mul", (node.args[0], _reciprocal(node.args[1]))), place)
+        return None
+
+    def is_random(node: Expr) -> bool:
+        return bool(reader.random.intersection(operands(node)))
+
+    function = simplify(substitute(expr, place))
+    return Joint(function, tuple(arguments))
+
+
+def _number_in(term: Term, operand: Callable[[Fixed], Operand]) -> Expr:
+    """Return a deterministic number inside a function: zero if it vanishes, a literal if it is an integer."""
+    if term.is_unknown or (term.power > 0 and not term.vanishes):
+        raise ArithmeticError(f"a function of something of order n^{term.power}")
+    value = term.coefficient if term.power == 0 else sp.Integer(0)
+    return Number(int(value)) if value.is_Integer else operand(Fixed(value))
 
 
 def _univariate(expr: Expr, chosen: frozenset[int], reader: Reader) -> tuple[Product, ...]:
@@ -108,7 +163,7 @@ def _sum(args: tuple[Expr, ...], reader: Reader) -> tuple[Product, ...]:
 
 
 def _negate(args: tuple[Expr, ...], reader: Reader) -> tuple[Product, ...]:
-    return tuple(Product(-p.coefficient, p.factors) for p in products(args[0], reader))
+    return tuple(Product(-p.coefficient, p.factors, p.joint) for p in products(args[0], reader))
 
 
 def _difference(args: tuple[Expr, ...], reader: Reader) -> tuple[Product, ...]:
@@ -135,7 +190,8 @@ def _invert(args: tuple[Expr, ...], reader: Reader) -> tuple[Product, ...]:
         raise Inseparable
     (product,) = below
     coefficient = reader.asymptotics.evaluate(_reciprocal(Operand(0)), {0: product.coefficient})
-    return (Product(coefficient, {ref: _reciprocal(f) for ref, f in product.factors.items()}),)
+    joint = tuple(Joint(_reciprocal(j.function), j.arguments) for j in product.joint)
+    return (Product(coefficient, {ref: _reciprocal(f) for ref, f in product.factors.items()}, joint),)
 
 
 def _quotient(args: tuple[Expr, ...], reader: Reader) -> tuple[Product, ...]:

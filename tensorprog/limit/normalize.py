@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.core.ir import Map, Sum
-from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.core.ir import Map
 from tensorprog.limit.affine import affine_form
+from tensorprog.limit.composite import Composer, refuse_gate, refuse_inseparable, written_out
 from tensorprog.limit.equations import X
 from tensorprog.limit.linear import linear_form
-from tensorprog.limit.normal_form import ARGUMENT, Inseparable, Product, Reader, compose, products, repeat
+from tensorprog.limit.normal_form import Inseparable, Reader, compose, join, products, repeat
+from tensorprog.limit.product import ARGUMENT, Fixed, Joint, Product
 from tensorprog.limit.scaling import UNIT, Asymptotics, Term
 from tensorprog.limit.variables import Ref, Variables
 from tensorprog.nonlin.expression import Apply, Expr, Number, Position, substitute
@@ -22,12 +23,13 @@ __all__ = ["Normalizer"]
 
 
 class Normalizer:
-    """Gives Z^v as Σ coefficient · Π f(Z^g) with Gaussian g; scalars are taken at the first copy of the input."""
+    """Gives Z^v as Σ coefficient · Π f(Z^g, …) with Gaussian g; scalars are taken at the first copy of the input."""
 
     def __init__(self, variables: Variables, asymptotics: Asymptotics, scalar: Callable[[Ref], Term]) -> None:
         self._variables = variables
         self._asymptotics = asymptotics
         self._scalar = scalar
+        self._composed = Composer(variables, self._definition)
         self._known: dict[Ref, tuple[Product, ...]] = {}
         self._open: set[str] = set()
 
@@ -35,7 +37,7 @@ class Normalizer:
         """Return the normal form of `ref`.
 
         Raises:
-            LimitError: Z^ref is a function of several Gaussians that does not come apart.
+            LimitError: Z^ref is not a function of finitely many Gaussians, or a width stands inside it.
         """
         if ref.name in self._variables.gaussian:
             return (Product(UNIT, {ref: ARGUMENT}),)
@@ -63,7 +65,7 @@ class Normalizer:
         ]
         if outside and any(variables.core.axes[axis].circular for axis in variables.axes(ref.name)):
             message = f"{variables.describe(ref.name)} is read round a circular axis inside a nonlinearity"
-            raise _refusal(message, variables.definitions[ref.name].span)
+            raise refuse_inseparable(message, variables.definitions[ref.name].span)
         return tuple(_Case(sp.Mul(case.where, *outside), case.inside) for case in found)
 
     def _cases_of(self, ref: Ref) -> tuple[_Case, ...]:
@@ -90,7 +92,7 @@ class Normalizer:
         """Return whether every variable is Gaussian, or read as it stands and independent of the other factors."""
         factors = product.factors.items()
         opaque = [(ref, function) for ref, function in factors if ref.name not in self._variables.gaussian]
-        return all(
+        return not product.joint and all(
             function == ARGUMENT
             and all(other == ref or self._variables.independent(ref, other) for other in product.factors)
             for ref, function in opaque
@@ -103,7 +105,7 @@ class Normalizer:
         refs = variables.operands(ref)
         random = frozenset(i for i, name in enumerate(definition.operands) if variables.is_random(name))
         values = {i: self._scalar(r) for i, r in enumerate(refs) if i not in random and not self._is_data_vector(r)}
-        return Reader(refs, random, values, self._asymptotics)
+        return Reader(refs, random, values, self._asymptotics, variables.independent)
 
     def _placed(self, expr: Expr, ref: Ref) -> Expr:
         """Return an expression with positions that stand for the indices at `ref`, which it keeps wherever it goes."""
@@ -119,21 +121,26 @@ class Normalizer:
 
     def _derive(self, ref: Ref) -> tuple[Product, ...]:
         definition, variables = self._variables.definitions[ref.name], self._variables
-        if not isinstance(definition, Map):
-            what = "a sum over an axis" if isinstance(definition, Sum) else type(definition).__name__.lower()
-            message = f"a nonlinearity reads {variables.describe(ref.name)}, {what} of variables that are not Gaussian"
-            raise _refusal(message, definition.span)
         if ref.name in self._open:
-            raise _refuse_gate(variables.describe(ref.name), definition.span)
+            raise refuse_gate(ref, variables)
         self._open.add(ref.name)
         try:
+            if not isinstance(definition, Map):
+                parts = written_out(ref, linear_form(ref, variables, X), variables)
+                return tuple(p for part in parts for p in _scaled(part.where, self._lift(part.ref, ARGUMENT)))
             found = products(self._placed(definition.expression, ref), self.reader(ref))
             return tuple(total for product in found for total in self._expand(product))
         except Inseparable as error:
-            message = f"{variables.describe(ref.name)} is a function of several Gaussians that does not come apart"
-            raise _refusal(message, definition.span) from error
+            message = f"a width stands inside {variables.describe(ref.name)}, a function of several Gaussians"
+            raise refuse_inseparable(message, definition.span) from error
         finally:
             self._open.discard(ref.name)
+
+    def _definition(self, ref: Ref) -> Joint:
+        """Return a map as a function of its operands."""
+        definition = self._variables.definitions[ref.name]
+        assert isinstance(definition, Map)
+        return join(self._placed(definition.expression, ref), self.reader(ref))
 
     def _expand(self, product: Product) -> tuple[Product, ...]:
         """Return a product with the normal forms of its variables in place of them."""
@@ -141,12 +148,37 @@ class Normalizer:
         for ref, function in product.factors.items():
             lifted = self._lift(ref, function)
             result = tuple(a.times(b) for a in result for b in lifted)
+        for joint in product.joint:
+            result = tuple(a.times(self._compose(joint)) for a in result)
         return result
+
+    def _compose(self, joint: Joint) -> Product:
+        """Return a function of several variables over Gaussians."""
+        found = self._composed(joint)
+        match found.arguments:
+            case ():
+                return Product(self._asymptotics.evaluate(found.function), {})
+            case (Ref() as ref,):
+                return Product(UNIT, {ref: found.function})
+            case (Fixed(value),) if found.function == ARGUMENT:
+                return Product(Term(value), {})
+        return Product(UNIT, {}, (found,))
 
     def _lift(self, ref: Ref, function: Expr) -> tuple[Product, ...]:
         """Return function(Z^ref) over Gaussians."""
         if ref.name in self._variables.gaussian:
             return (Product(UNIT, {ref: function}),)
+        try:
+            return self._lift_apart(ref, function)
+        except Inseparable:
+            return (self._compose(Joint(function, (ref,))),)
+
+    def _lift_apart(self, ref: Ref, function: Expr) -> tuple[Product, ...]:
+        """Return function(Z^ref), of a variable that is not Gaussian, as a sum of products.
+
+        Raises:
+            Inseparable: it does not come apart.
+        """
         cases = self._cases(ref)
         if cases[0].where == 1:
             return self._through_one(function, self(ref))
@@ -157,7 +189,7 @@ class Normalizer:
 
     def _through_one(self, function: Expr, inner: tuple[Product, ...]) -> tuple[Product, ...]:
         """Return function(Z) of a variable in normal form."""
-        if len(inner) == 1 and len(inner[0].factors) == 1 and inner[0].coefficient == UNIT:
+        if len(inner) == 1 and len(inner[0].refs) == len(inner[0].factors) == 1 and inner[0].coefficient == UNIT:
             ((gaussian, below),) = inner[0].factors.items()
             return (Product(UNIT, {gaussian: simplify(compose(function, below))}),)
         return self._through(function, inner)
@@ -170,6 +202,8 @@ class Normalizer:
             constant = Product(self._asymptotics.evaluate(form.constant), {})
             linear = tuple(scale.times(product) for product in inner)
             return linear if constant.coefficient.vanishes else (*linear, constant)
+        if any(product.joint for product in inner):
+            raise Inseparable
         return repeat(inner, _integer_power(function))
 
 
@@ -184,18 +218,12 @@ class _Case:
 def _scaled(where: sp.Expr, products: tuple[Product, ...]) -> tuple[Product, ...]:
     if where == 1:
         return products
-    return tuple(Product(Term(where) * product.coefficient, product.factors) for product in products)
+    return tuple(Product(Term(where) * product.coefficient, product.factors, product.joint) for product in products)
 
 
 def _at_zero(function: Expr) -> Expr:
     """Return function(0) as an expression without operands."""
     return simplify(substitute(function, lambda node: Number(0) if node == ARGUMENT else None))
-
-
-def _refuse_gate(what: str, span: Span) -> LimitError:
-    message = f"{what} is a function of its own values at all earlier steps that is not linear in them"
-    hint = "gates multiplied into a state that the same matrices made before do not close on second moments"
-    return LimitError(Diagnostic("TP335", message, span, hint))
 
 
 def _integer_power(function: Expr) -> int:
@@ -208,8 +236,3 @@ def _integer_power(function: Expr) -> int:
         if isinstance(exponent, Number) and exponent.value in (1, 2, 3, 4, 5, 6):
             return int(exponent.value)
     raise Inseparable
-
-
-def _refusal(message: str, span: Span) -> LimitError:
-    hint = "sums and products of functions of one Gaussian are covered, and relu(erf(h)); relu(h + relu(g)) is not yet"
-    return LimitError(Diagnostic("TP331", message, span, hint))

@@ -11,7 +11,7 @@ import sympy as sp
 from tensorprog.core.ir import Load, Map, MatMul, Parameter
 from tensorprog.errors import Diagnostic, LimitError
 from tensorprog.limit.equations import Kind, X
-from tensorprog.limit.grouping import Factor, Gaussian, NeedsExpansion, Side
+from tensorprog.limit.grouping import Argument, Factor, Gaussian, NeedsExpansion, Side
 from tensorprog.limit.linear import Linear, linear_form
 from tensorprog.limit.moments import Form, Moments, inner_dimension, join_rules, list_factors, refuse_unknown, total
 from tensorprog.limit.naming import Derived, Ledger
@@ -33,7 +33,7 @@ class OneCopy(Moments):
 
     def _expect(self, left: Ref, right: Ref, factors: list[Factor]) -> tuple[Term, tuple[str, ...]]:
         """Take the expectation with both copies the same."""
-        same = [Factor(Gaussian(factor.gaussian.ref, Side.LEFT), factor.function) for factor in factors]
+        same = [Factor(factor.function, tuple(map(_of_the_sample, factor.arguments))) for factor in factors]
         return super()._expect(left, right, same)
 
     def placed(self, ref: Ref) -> Asymptotics:
@@ -175,6 +175,11 @@ class TwoCopies(Moments):
 
     def __init__(self, one: OneCopy, ledger: Ledger) -> None:
         super().__init__(one.variables, one.asymptotics, ledger, one)
+
+
+def _of_the_sample(argument: Argument) -> Argument:
+    """Return an argument of either copy as one of the sample."""
+    return Gaussian(argument.ref, Side.LEFT) if isinstance(argument, Gaussian) else argument
 
 
 def _two_operands(expr: Expr) -> tuple[int, int] | None:

@@ -134,6 +134,12 @@ class Asymptotics:
         """Return whether a width occurs in an expression."""
         return any(isinstance(node, Symbol) and node.name in self._widths for node in walk(expr))
 
+    def is_constant(self, expr: Expr) -> bool:
+        """Return whether an expression is made of numbers and hyperparameters only."""
+        known = {*self._values, "pi"}
+        leaves = (node for node in walk(expr) if isinstance(node, Symbol | Operand | Position))
+        return all(isinstance(node, Symbol) and node.name in known for node in leaves)
+
     def is_width(self, size: Expr) -> bool:
         """Return whether a dimension goes to infinity."""
         return isinstance(size, Symbol) and size.name in self._widths

@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from tensorprog.dual.special import Bump, Opening, Orthant, Standard, Tail, WaveTailIm, WaveTailRe
+from tensorprog.dual.special import (
+    Bump,
+    Clipped,
+    Opening,
+    Orthant,
+    Reciprocal,
+    Snapped,
+    Standard,
+    Tail,
+    WaveTailIm,
+    WaveTailRe,
+)
 
 __all__ = ["binds_as_product", "special_latex", "special_text"]
 
@@ -22,6 +33,10 @@ def plain(expr: sp.Expr) -> sp.Expr | None:
         case Bump():
             e, m, v = expr.args
             return sp.exp(e - m**2 / (2 * v))
+        case Snapped() | Clipped():
+            return expr.args[0]
+        case Reciprocal():
+            return 1 / expr.args[0]
     return None
 
 

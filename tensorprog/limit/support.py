@@ -16,7 +16,6 @@ from tensorprog.core.ir import (
     Max,
     Repeat,
     Scan,
-    Scatter,
     Softmax,
 )
 from tensorprog.errors import Diagnostic, LimitError, Span
@@ -105,12 +104,11 @@ def _finite_parameters(variables: Variables, asymptotics: Asymptotics) -> Iterat
 @singledispatch
 def _survives(instruction: Instruction, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
     """Yield a finding if `instruction` lets the randomness of a finite parameter survive in the limit."""
-    if isinstance(instruction, Max | First | Scatter) and instruction.target not in variables.data:
+    if isinstance(instruction, Max | First) and instruction.target not in variables.data:
         if variables.is_random(instruction.target):
-            message = (
-                f"the limit of {variables.describe(instruction.target)}, a maximum over an axis of random variables"
-            )
-            yield _refusal("TP310", f"{message}, is not implemented yet", instruction.span)
+            what = f"{variables.describe(instruction.target)}, a maximum of random variables over an axis"
+            message = f"the limit of {what}, is not derived: the axis has no fixed extent, or a large one"
+            yield _refusal("TP310", message, instruction.span)
     elif isinstance(instruction, Softmax) and variables.is_random(instruction.target):
         source = variables.parameter_behind(instruction.operand)
         yield _random(source, "a scalar in a softmax", instruction.span)

@@ -8,10 +8,21 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from tensorprog.dual.special import Angle, Det, PairExpectation, PointExpectation, Support
+from tensorprog.dual.special import (
+    Angle,
+    Det,
+    JointExpectation,
+    Opening,
+    Orthant,
+    PairExpectation,
+    PointExpectation,
+    Support,
+    Tail,
+    WaveTailRe,
+)
 from tensorprog.limit.equations import Block, Equation, LimitSystem, Sweep, Within, X, Y
 from tensorprog.limit.equations import equations as walk
-from tensorprog.limit.formulas import formula
+from tensorprog.limit.formulas import formula, variable_names
 from tensorprog.limit.ranges import axes_in, range_of, right_sizes, sweep_ranges
 from tensorprog.nonlin.expression import Expr
 from tensorprog.nonlin.text import text
@@ -32,7 +43,13 @@ _LEGEND: Mapping[type[sp.Function], str] = {
     Angle: "θ[K] = arccos(K(x, x′) / √(K(x, x) K(x′, x′)))",
     PairExpectation: "E[φ(u) ψ(v) | K]: (u, v) centred Gaussian, variances K(x, x), K(x′, x′), covariance K(x, x′)",
     PointExpectation: "E[φ(u) | K]: u centred Gaussian of variance K",
+    JointExpectation: "E[f(u1, …, uk) | M; C]: u1, …, uk jointly Gaussian, with means M (0 if left out) and "
+    "covariances C, the upper triangle row by row",
     Support: "1{K > 0}: 1, and 0 where the variance K is zero",
+    Opening: "opening(θ) = sin θ - θ cos θ",
+    Tail: "Φ(h): the standard normal distribution function",
+    Orthant: "Φ₂(h, k; θ): the distribution function of two standard normal variables of correlation cos θ",
+    WaveTailRe: "Re[…], Im[…]: parts of complex numbers, ⅈ² = -1; Φ(z) = erfc(-z/√2)/2",
 }
 
 
@@ -76,6 +93,8 @@ def _notation(system: LimitSystem) -> Iterator[str]:
         legend.append("K_v,w(x, x′), and so on: the same of v at x with w at x′")
     if any(re.search(r"\.\d|#\d", str(equation.lhs.func)) for equation in every):
         legend.append("v.1, v.2, …: unnamed parts of the statement that defines v;  v#2: the second variable called v")
+    if any(re.search(r"\[\d+\]", str(equation.lhs.func)) for equation in every):
+        legend.append("v[2]: v at place 2 of an axis that is written out")
     if any(str(equation.lhs.func).endswith(".moved") for equation in every):
         legend.append("v.moved: v with its gains free to move, v.slope1, …: its derivatives with respect to them")
     legend += _axes(system, every, used)
@@ -112,7 +131,7 @@ def _is_named(name: str, expr: Expr) -> bool:
 
 
 def _function_text(expr: Expr) -> str:
-    return text(expr, ("u",))
+    return text(expr, variable_names(expr))
 
 
 def _section(title: str, blocks: tuple[Block, ...], writer: _Writer) -> Iterator[str]:

@@ -19,6 +19,7 @@ from tensorprog.kernel.grid import Space
 from tensorprog.kernel.ir import Copy, KernelIR
 from tensorprog.kernel.text import ir_text
 from tensorprog.runtime.arrays import ArrayBlock
+from tensorprog.runtime.deviation import deviation_tile
 from tensorprog.runtime.features import Features, gram_tile, pack
 from tensorprog.runtime.interpreted import Interpreter
 from tensorprog.runtime.load import Compiled, load
@@ -59,10 +60,14 @@ class Run:
 
     def grams(self, rows: slice, columns: slice) -> dict[str, Array]:
         """Return the inner products of some of the pairs, (rows, columns) or (rows, columns, entries), by name."""
-        return {name: self._gram(name, rows, columns) for name in self.ir.grams}
+        return {name: self.gram(name, rows, columns) for name in self.ir.grams}
 
-    def _gram(self, name: str, rows: slice, columns: slice) -> Array:
+    def gram(self, name: str, rows: slice, columns: slice) -> Array:
+        """Return one of them; of the deviations 1 − |cos θ|."""
         left, right = self.left.left[name][rows], self.right.right[name][columns]
+        if name in self.ir.deviations:
+            squares = self.left.samples.values[name, ()][rows], self.right.samples.values[name, ()][columns]
+            return deviation_tile(gram_tile(left, right), left, right, *squares)
         domain = None if self.domains is None else self.domains.pair.get(name)
         return gram_tile(left, right) if domain is None or not domain.axes else gram_entries(left, right, domain)
 
@@ -135,7 +140,7 @@ class _CompiledBlock:
         rows, columns = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
         grams = np.zeros((max(len(self.source.grams), 1), rows, columns))
         for number, name in enumerate(self.source.grams):
-            grams[number] = gram_tile(self.run.left.left[name][tile.rows], self.run.right.right[name][tile.columns])
+            grams[number] = self.run.gram(name, tile.rows, tile.columns)
         return grams
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "damped_cosh",
     "damped_exp",
     "damped_sinh",
+    "clipped",
     "det",
     "either",
     "expm1",
@@ -29,6 +30,7 @@ __all__ = [
     "shortfall",
     "sign",
     "sine",
+    "snapped",
     "support",
     "turn",
     "versine",
@@ -88,8 +90,8 @@ def shortfall(a: float, b: float, c: float) -> float:
 
 @njit(error_model="numpy", fastmath=False)
 def share(a: float, q: float) -> float:
-    """Return √(a/q), 0 for q = 0."""
-    return 0.0 if q == 0.0 else math.sqrt(a / q)
+    """Return √(a/q), 0 unless a and q are positive."""
+    return math.sqrt(a / q) if a > 0.0 and q > 0.0 else 0.0
 
 
 @njit(error_model="numpy", fastmath=False)
@@ -155,3 +157,15 @@ def sign(x: float) -> float:
 def reciprocal(q: float) -> float:
     """Return 1/q, 0 for q = 0."""
     return 1.0 / q if q != 0.0 else 0.0
+
+
+@njit(error_model="numpy", fastmath=False)
+def snapped(m: float, s: float) -> float:
+    """Return m, 0 where |m| ≤ 8 ε s."""
+    return 0.0 if abs(m) <= 1.7763568394002505e-15 * s else m
+
+
+@njit(error_model="numpy", fastmath=False)
+def clipped(m: float, s: float) -> float:
+    """Return m within ±s; NaN stays."""
+    return -s if m < -s else (s if m > s else m)

@@ -30,8 +30,8 @@ ALGEBRA = frozenset(
 class Choice:
     """How one quantity is computed: by the rule of its equation, in closed form or numerically.
 
-    `error` is the largest error estimate so far, relative to √(E φ² · E ψ²): None for closed forms, and as long as
-    nothing has been computed.
+    `error` is the largest error estimate so far, relative to √(E φ² · E ψ²), or to E |f| of a function f of several
+    variables: None for closed forms, and as long as nothing has been computed.
     """
 
     quantity: str

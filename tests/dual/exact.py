@@ -53,6 +53,8 @@ MEANINGS: Mapping[str, Callable[..., Any]] = {
     "DampedSinh": lambda q1, q2, c, s: mp.exp(-s * (q1 + q2) / 2) * mp.sinh(s * c),
     "DampedCosh": lambda q1, q2, c, s: mp.exp(-s * (q1 + q2) / 2) * mp.cosh(s * c),
     "DampedExp": lambda q1, q2, c, s: mp.exp(-s * ((q1 - c) + (q2 - c)) / 2),
+    "Snapped": lambda m, s: m,
+    "Clipped": lambda m, s: m,
     "Reciprocal": lambda q: 1 / q if q else mp.mpf(0),
     "Standard": _standard,
     "Bump": lambda e, m, v: mp.exp(e - _standard(m, v) ** 2 / 2),

@@ -12,20 +12,23 @@ from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.interpret import Samples, interpret_diagonal, interpret_pair, interpret_sample
 from tensorprog.kernel.ir import KernelIR
 from tensorprog.kernel.lower import lower
+from tensorprog.runtime.deviation import deviation_tile
 from tests.kernel.systems import data, relu_deep, relu_kernels, relu_mlp, tanh_deep
 
 
 def _samples(ir: KernelIR, x: Any) -> tuple[Samples, dict[str, float]]:
     parameters = {**ir.constants, "d": float(x.shape[1])}
-    inputs = {"G_x": np.sum(x * x, axis=1)}
+    inputs = {name: np.sum(x * x, axis=1) for name in ir.grams}
     return interpret_sample(ir, inputs, len(x), parameters, Numerics(ir.functions, parameters)), parameters
 
 
 def _kernels(ir: KernelIR, x1: Any, x2: Any) -> tuple[Any, Numerics]:
     left, parameters = _samples(ir, x1)
     right, _ = _samples(ir, x2)
-    numerics = Numerics(ir.functions, parameters)
-    return interpret_pair(ir, {"G_x": x1 @ x2.T}, left, right, parameters, numerics), numerics
+    numerics, gram = Numerics(ir.functions, parameters), x1 @ x2.T
+    squares = np.sum(x1 * x1, axis=1), np.sum(x2 * x2, axis=1)
+    grams = {name: deviation_tile(gram, x1, x2, *squares) if name in ir.deviations else gram for name in ir.grams}
+    return interpret_pair(ir, grams, left, right, parameters, numerics), numerics
 
 
 @pytest.mark.parametrize(("system", "layers"), [(relu_mlp(), 2), (relu_deep(2), 2), (relu_deep(7), 7)])

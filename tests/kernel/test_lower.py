@@ -73,7 +73,7 @@ def test_every_special_function_has_a_meaning() -> None:
 def test_angles_are_computed_once_per_layer() -> None:
     ir = lower(relu_mlp())
     angles = [
-        node for let in lets(ir.pair) for node in walk(let.value) if node == Op("Angle", getattr(node, "args", ()))
+        node for let in lets(ir.pair) for node in walk(let.value) if node == Op("Turn", getattr(node, "args", ()))
     ]
     assert len(angles) == 2
 
@@ -95,14 +95,15 @@ def test_loops_carry_only_their_last_values() -> None:
 def test_selection_removes_what_is_not_needed() -> None:
     ir = lower(relu_mlp())
     nngp = select(ir, [("f", "nngp")])
-    assert {let.name for let in lets(nngp.pair) if let.note} == {"K_h1", "K_a1", "K_h2", "K_a2", "K_f"}
+    versines = {f"{name}:versine" for name in ("K_h1", "K_a1", "K_h2")}
+    assert {let.name for let in lets(nngp.pair) if let.note} == {"K_h1", "K_a1", "K_h2", "K_a2", "K_f"} | versines
     assert "T_h1" not in ir_text(nngp)
     assert [result.kind for result in select(ir, [("f", "ntk"), ("f", "nngp")]).results] == ["ntk", "nngp"]
 
 
 def test_selection_keeps_the_samples_that_the_pair_reads() -> None:
     ir = select(lower(layer_norm()), [("f", "nngp")])
-    assert set(reads(ir, Copy.LEFT)) == {"c_s", "K_z"} == set(reads(ir, Copy.RIGHT))
+    assert set(reads(ir, Copy.LEFT)) == {"c_s", "K_f:root"} == set(reads(ir, Copy.RIGHT))
     assert {let.name for let in lets(ir.sample)} >= {"c_s", "K_z", "K_h"}
 
 

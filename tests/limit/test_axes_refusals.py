@@ -28,8 +28,8 @@ POOLED = "output f = V @ mean[i](y[i])\n"
 
 # A body, the code of its refusal, and the line of the body that is at fault.
 REFUSALS = {
-    "the largest of dependent vectors": (f"y[i] = max[k](h[i + k])\n{POOLED}", "TP310", 1),
-    "a product of two positions": (f"g[i] = W @ h[i]\ny[i] = g[i] * relu(g[i - 1])\n{POOLED}", "TP332", 2),
+    "the largest over an axis of any length": ("output f = V @ max[i](h[i])\n", "TP310", 1),
+    "a function of a sum over an axis of any length": ("output f = V @ tanh(sum[i](h[i]))\n", "TP331", 1),
     "scores of the scale 1 / sqrt(n)": (
         "s[i, j] = dot(W @ h[i], U @ h[j]) / sqrt(n)\na[i, j] = softmax[j](s[i, j])\n"
         f"y[i] = sum[j](a[i, j] * (W @ h[j]))\n{POOLED}",

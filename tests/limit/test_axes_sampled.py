@@ -57,6 +57,8 @@ PROGRAMS = {
     "product_with_a_filter": (
         "g[i] = relu(h[i])\nz[i] = Phi(W @ g[i]) * sum[k](C[k] @ g[i + k])\noutput f = V @ mean[i](z[i])"
     ),
+    "larger_of_two": "y[i] = max[q](h[i + q])\noutput f[i] = V @ (W @ y[i])",
+    "larger_of_two_far_apart": "y[o] = max[q](h[2 * o + q])\noutput f = V @ mean[o](relu(W @ y[o] + b))",
     # which parameter is read
     "differences_of_indices": (
         "param D[j] : (n, n) ~ N(0, 1 / n)\ny[i] = relu(h[i])\ng[i] = sum[j](D[i - j] @ y[j])\n"

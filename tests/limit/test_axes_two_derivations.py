@@ -11,6 +11,7 @@ import tensorprog as tp
 from tensorprog.core.build import Loops, build
 from tensorprog.limit.backward import derive_backward
 from tensorprog.limit.derive import derive
+from tensorprog.limit.windows import write_out_maxima
 from tensorprog.runtime.gram import Kernel
 from tests.references.samples import SHAPES, draw, stacked
 
@@ -27,7 +28,7 @@ REFUSED = {
 def test_both_derivations_give_the_ntk_of_an_example(name: str) -> None:
     """Θ = Σ over pairs of uses and of positions of lr E[dy dy'] E[u u'] (Tensor Programs II, equations 11 and 12)."""
     net = tp.load(FOLDER / f"{name}.tp")
-    core = build(net.tree, net.hyperparameters, loops=Loops.UNROLLED)
+    core = write_out_maxima(build(net.tree, net.hyperparameters, loops=Loops.UNROLLED))
     first, second = (stacked(draw(name, SHAPES[name], count, seed)) for count, seed in ((3, 0), (2, 1)))
     for output in core.outputs:
         forwards = Kernel(core, derive(core), "interpret")

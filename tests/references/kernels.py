@@ -21,6 +21,7 @@ from tests.references.points import (
     erf,
     gather,
     gram,
+    larger,
     local,
     mixed,
     normalized,
@@ -94,6 +95,17 @@ def cnn1d(samples: Sequence[Array], sw2: float = 1.5, sb2: float = 0.1) -> dict[
     h = biased(mean_of_filters(data_layer(gram(samples)), valid, sw2), sb2)
     z = erf(biased(convolved(erf(h), around, sw2 / 3), sb2))
     return {"f": readout(z, pooled(ring)), "flat": flattened(z, ring)}
+
+
+def maxpool_cnn(samples: Sequence[Array], sw2: float = 1.5, sb2: float = 0.1) -> dict[str, Moments]:
+    """Filters, the larger of two neighbours, filters on what was pooled."""
+    times = Grid.of(samples)
+    coarse = times.map(lambda length: (length // 2,))
+    offsets = [gather(times, times, lambda t, k=k: (t + k,)) for k in (-1, 0, 1)]
+    around = [gather(coarse, coarse, lambda o, k=k: (o + k,)) for k in (-1, 0, 1)]
+    h = biased(mean_of_filters(data_layer(gram(samples)), offsets, sw2), sb2)
+    p = larger(h, *(gather(coarse, times, lambda o, j=j: (2 * o + j,)) for j in (0, 1)))
+    return {"f": readout(relu(biased(convolved(p, around, sw2 / 3), sb2)), pooled(coarse))}
 
 
 def locally_connected(samples: Sequence[Array], sw2: float = 2.0, sb2: float = 0.1) -> dict[str, Moments]:
@@ -207,6 +219,7 @@ REFERENCES: Mapping[str, Reference] = {
         deep_sets,
         graph,
         locally_connected,
+        maxpool_cnn,
         positional,
         residual_cnn,
         rnn,

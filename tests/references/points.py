@@ -28,6 +28,7 @@ __all__ = [
     "erf",
     "gather",
     "gram",
+    "larger",
     "local",
     "mixed",
     "normalized",
@@ -124,6 +125,18 @@ def convolved(h: Moments, offsets: Sequence[Array], variance: float) -> Moments:
     """Σ_k C[k] h[place_k], one matrix `gather` per k: a weight C[k] meets only itself, in both copies."""
     parts = [mixed(dense(h, variance), offset) for offset in offsets]
     return Moments(sum(part.k for part in parts), sum(part.t for part in parts))
+
+
+def larger(h: Moments, first: Array, second: Array) -> Moments:
+    """max(u, v) = s + |d| of two reads of h, s = (u + v)/2 and d = (u − v)/2; E[s |d|] = 0.
+
+    E|d d′| = (2/π) (√Δ + c arcsin ρ) with c = √(q q′) ρ and Δ = q q′ − c²; E[sign d sign d′] = (2/π) arcsin ρ.
+    """
+    s, d = mixed(h, (first + second) / 2), mixed(h, (first - second) / 2)
+    scale = np.sqrt(np.outer(np.diag(d.k), np.diag(d.k)))
+    root = np.sqrt(np.maximum((scale - d.k) * (scale + d.k), 0.0))
+    arc = np.arctan2(d.k, root)
+    return s + Moments(2 / np.pi * (root + d.k * arc), 2 / np.pi * arc * d.t)
 
 
 def pooled(grid: Grid) -> Array:
