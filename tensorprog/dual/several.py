@@ -159,7 +159,9 @@ def _given(law: Law, v: Line, ahead: sp.Expr, rest: tuple[Expr, ...]) -> tuple[L
     variance = law.covariance(v, v)
     slopes = [Standard(law.covariance(u, v), variance) for u in lines]
     means = tuple(law.mean(u) + slope * Standard(ahead, variance) for u, slope in zip(lines, slopes, strict=True))
-    left = [_residual(law, v, u) if slope != 0 else law.covariance(u, u) for u, slope in zip(lines, slopes, strict=True)]
+    left = [
+        _residual(law, v, u) if slope != 0 else law.covariance(u, u) for u, slope in zip(lines, slopes, strict=True)
+    ]
     sides = list(zip(lines, slopes, left, strict=True))
     entries = [[_given_covariance(law, one, other) for other in sides] for one in sides]
     for number, variance in enumerate(left):

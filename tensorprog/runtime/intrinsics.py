@@ -16,11 +16,11 @@ from numba.extending import intrinsic
 __all__ = [
     "angle",
     "atan2",
+    "clipped",
     "correlation",
     "damped_cosh",
     "damped_exp",
     "damped_sinh",
-    "clipped",
     "det",
     "either",
     "expm1",
