@@ -1,4 +1,4 @@
-"""How the special functions are computed: with numpy, for reference, and as scalar source for generated code."""
+"""How the special functions are computed with numpy: their reference; `runtime` has them for compiled code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tensorprog.dual.special import (
     WaveTailRe,
 )
 
-__all__ = ["SOURCES", "SPECIALS", "angle", "damped_cosh", "damped_exp", "damped_sinh", "determinant"]
+__all__ = ["SPECIALS", "angle", "damped_cosh", "damped_exp", "damped_sinh", "determinant"]
 
 
 def determinant(q1: Any, q2: Any, c: Any) -> Any:
@@ -105,9 +105,9 @@ def _shortfall(a: Any, b: Any, c: Any) -> Any:
 
 
 def _share(a: Any, q: Any) -> Any:
-    """Return √(a/q), 0 unless a and q are positive."""
-    positive = (np.asarray(a) > 0) & (np.asarray(q) > 0)
-    return np.sqrt(np.where(positive, a, 0.0) / np.where(positive, q, 1.0))
+    """Return √(a/q), 0 where a or q is not positive."""
+    empty = (np.asarray(a) <= 0) | (np.asarray(q) <= 0)
+    return np.sqrt(np.where(empty, 0.0, a) / np.where(empty, 1.0, q))
 
 
 def _reciprocal(q: Any) -> Any:
@@ -156,26 +156,4 @@ SPECIALS: Mapping[type[sp.Function], Callable[..., Any]] = {
     Orthant: orthant,
     WaveTailRe: _wave_tail_re,
     WaveTailIm: _wave_tail_im,
-}
-
-# Scalar Python; the arguments are names (they occur several times). `fma(a, b, c)` is the fused a·b + c, and `{3}` in
-# the source of Angle is Det of the same arguments.
-SOURCES: Mapping[type[sp.Function], str] = {
-    Det: "max(({0} * {1} - {2} * {2}) + (fma({0}, {1}, -({0} * {1})) - fma({2}, {2}, -({2} * {2}))), 0.0)",
-    Angle: "(math.atan2(math.sqrt({3}), {2}) if {3} != 0.0 or {2} != 0.0 else 1.5707963267948966)",
-    Reciprocal: "(1.0 / {0} if {0} != 0.0 else 0.0)",
-    Support: "(1.0 if {0} > 0.0 else 0.0 * {0})",
-    Expm1: "math.expm1({0})",
-    Atan2: "math.atan2({0}, {1})",
-    DampedSinh: "(math.copysign(0.5, -{2}) * math.exp(-0.5 * {3} * (({0} - abs({2})) + ({1} - abs({2}))))"
-    " * math.expm1(-2.0 * {3} * abs({2})))",
-    DampedCosh: "(0.5 * math.exp(-0.5 * {3} * (({0} - abs({2})) + ({1} - abs({2}))))"
-    " * (1.0 + math.exp(-2.0 * {3} * abs({2}))))",
-    Turn: "(math.atan2({0}, {1}) if {0} != 0.0 or {1} != 0.0 else 1.5707963267948966)",
-    Sine: "math.sqrt(max({0}, 0.0))",
-    Versine: "(2.0 - {0} if {1} < 0.0 else {0})",
-    Shortfall: "(1.0 - {2} / ({0} * {1}) if {0} * {1} != 0.0 else 1.0)",
-    Share: "(math.sqrt({0} / {1}) if {0} > 0.0 and {1} > 0.0 else 0.0)",
-    Either: "({1} if {0} > 0.0 else {2})",
-    DampedExp: "math.exp(-0.5 * {3} * (({0} - {2}) + ({1} - {2})))",
 }

@@ -90,8 +90,8 @@ def shortfall(a: float, b: float, c: float) -> float:
 
 @njit(error_model="numpy", fastmath=False)
 def share(a: float, q: float) -> float:
-    """Return √(a/q), 0 unless a and q are positive."""
-    return math.sqrt(a / q) if a > 0.0 and q > 0.0 else 0.0
+    """Return √(a/q), 0 where a or q is not positive."""
+    return 0.0 if a <= 0.0 or q <= 0.0 else math.sqrt(a / q)
 
 
 @njit(error_model="numpy", fastmath=False)

@@ -56,13 +56,13 @@ def compare(phi: Expr, psi: Expr, law: tuple[float, ...], value: Value) -> None:
         agree(found.expr, integral(phi, psi, law), value, **values)  # type: ignore[arg-type]
 
 
-@settings(QUICK, max_examples=50)
+@settings(QUICK, max_examples=40)
 @given(PLAIN, PLAIN, st.sampled_from(LAWS))
 def test_pairs_with_gates(value: Value, phi: Expr, psi: Expr, law: tuple[float, ...]) -> None:
     compare(phi, psi, law, value)
 
 
-@settings(QUICK, max_examples=50)
+@settings(QUICK, max_examples=40)
 @given(ACTIVATIONS, ACTIVATIONS, st.sampled_from(LAWS))
 def test_pairs_with_waves(value: Value, phi: Expr, psi: Expr, law: tuple[float, ...]) -> None:
     compare(phi, psi, law, value)
@@ -101,7 +101,7 @@ def test_one_variable(value: Value, phi: Expr, psi: Expr, law: tuple[float, floa
         assert float(np.ravel(computed)[0]) == pytest.approx(float(expected), rel=1e-11, abs=1e-11)
 
 
-@settings(QUICK, max_examples=50)
+@settings(QUICK, max_examples=40)
 @given(ACTIVATIONS, ACTIVATIONS)
 def test_opposite_variables(value: Value, phi: Expr, psi: Expr) -> None:
     """E[φ(u) ψ(−u)], as the pair of correlation −1."""

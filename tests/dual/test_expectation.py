@@ -368,7 +368,8 @@ def test_expectations_that_do_not_exist(phi: Expr) -> None:
 def test_other_functions_are_numerical(phi: Expr) -> None:
     found: Dual = pair(phi, apply("relu", U), CENTRED, name)
     assert found.expr == PairExpectation(sp.Symbol("f"), sp.Symbol("f"), 0, 0, Q1, Q2, C)
-    assert found.error and found.rule == "quadrature"
+    assert found.error and found.rule == "closed conditional expectation inside a one-dimensional integral"
+    assert pair(phi, apply("silu", U), CENTRED, name).rule == "quadrature"
     assert isinstance(coincident(phi, phi, ZERO, Q, name).expr, PointExpectation)
 
 

@@ -19,6 +19,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "examples"
 REFUSED = {
     "rnn": "the backward pass of a scan runs downwards",
     "deep_rnn": "the backward pass of a scan runs downwards",
+    "gru": "the backward pass of a scan runs downwards",
+    "lstm": "the backward pass of a scan runs downwards",
     "attention": "the gradient of the scores, which vanishes, is an average of products of many Gaussians",
     "positional": "the gradient of the scores, which vanishes, is an average of products of many Gaussians",
 }
