@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import tensorprog as tp
 from tensorprog.cli import main
-from tensorprog.dual.derivation import Mean, U, V
+from tensorprog.dual.closed.derivation import Mean, U, V
 from tests.dual.exact import meaning
 
 POINT = {"q1": 0.75, "q2": 1.5, "c": 0.5}

@@ -17,13 +17,13 @@ from typing import TypeAlias
 
 import sympy as sp
 
-from tensorprog.dual.closed import prove, rule_names
-from tensorprog.dual.delta import Spike, has_delta, split_deltas
-from tensorprog.dual.families import Form
-from tensorprog.dual.features import has_kinks
+from tensorprog.dual.closed.delta import Spike, has_delta, split_deltas
+from tensorprog.dual.closed.families import Form
+from tensorprog.dual.closed.moments import NoClosedForm
+from tensorprog.dual.closed.normal_form import normal_form
+from tensorprog.dual.closed.prove import prove, rule_names
 from tensorprog.dual.law import DET, LETTERS, Law, law
-from tensorprog.dual.moments import NoClosedForm
-from tensorprog.dual.normal_form import normal_form
+from tensorprog.dual.pairs.features import has_kinks
 from tensorprog.dual.special import Det, PairExpectation, PointExpectation, Support
 from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation, check_defined, check_product_defined
 from tensorprog.nonlin.derivative import distributional_derivative

@@ -6,7 +6,7 @@ import functools
 
 import sympy as sp
 
-from tensorprog.dual.normal_form import Form, normal_form
+from tensorprog.dual.closed.normal_form import Form, normal_form
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Apply, Expr, Operand, Position, Symbol, walk
 from tensorprog.nonlin.simplify import inline

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.dual.hermite import hermite_factors
-from tensorprog.dual.quadrature import pair_quadrature, point_quadrature
-from tensorprog.dual.slices import find_slice, sliced_quadrature
+from tensorprog.dual.pairs.hermite import hermite_factors
+from tensorprog.dual.pairs.quadrature import pair_quadrature, point_quadrature
+from tensorprog.dual.pairs.slices import find_slice, sliced_quadrature
 from tensorprog.kernel.ir import JOINT, Expectation
 from tensorprog.kernel.joint import joint_expectation
 from tensorprog.nonlin.expression import Expr

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.dual.cubature import joint_cubature
+from tensorprog.dual.cubature.cubature import joint_cubature
 from tensorprog.dual.special import JointExpectation
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Expr

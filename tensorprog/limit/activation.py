@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
-from tensorprog.dual.closed import prove
-from tensorprog.dual.derivation import Proof
+from tensorprog.dual.closed.derivation import Proof
+from tensorprog.dual.closed.moments import NoClosedForm
+from tensorprog.dual.closed.normal_form import normal_form
+from tensorprog.dual.closed.prove import prove
 from tensorprog.dual.expectation import PairLaw, UndefinedExpectation, pair
 from tensorprog.dual.law import DET, LETTERS, Law
-from tensorprog.dual.moments import NoClosedForm
-from tensorprog.dual.normal_form import normal_form
 from tensorprog.dual.numeric import SPECIALS
-from tensorprog.dual.quadrature import pair_quadrature
+from tensorprog.dual.pairs.quadrature import pair_quadrature
 from tensorprog.errors import Diagnostic, LimitError
 from tensorprog.limit.activation_text import activation_latex, activation_text
 from tensorprog.nonlin.derivative import derivative

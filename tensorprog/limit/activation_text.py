@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
-from tensorprog.dual.derivation import U, V
+from tensorprog.dual.closed.derivation import U, V
 from tensorprog.dual.special import Angle, DampedCosh, DampedExp, DampedSinh, Det, Reciprocal
 from tensorprog.limit.formulas import Formulas
 from tensorprog.nonlin.text import text

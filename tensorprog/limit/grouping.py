@@ -4,7 +4,7 @@
 
 two Gaussians being in one group if they share a leaf, or if a function reads both. A group of one is a one-dimensional
 expectation, a group of two functions of one Gaussian each a dual activation (`dual.expectation`), and all others are
-expectations of one function of several Gaussians (`dual.several`).
+expectations of one function of several Gaussians (`dual.joint.several`).
 """
 
 from __future__ import annotations

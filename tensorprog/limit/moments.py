@@ -24,7 +24,7 @@ import sympy as sp
 
 from tensorprog.core.ir import Load, MatMul, Parameter
 from tensorprog.dual import expectation as dual
-from tensorprog.dual import several
+from tensorprog.dual.joint import several
 from tensorprog.dual.ranges import check_integrable
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Kind, X

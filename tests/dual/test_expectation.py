@@ -23,7 +23,7 @@ from tensorprog.dual.expectation import (
     pair,
     point,
 )
-from tensorprog.dual.quadrature import pair_quadrature, point_quadrature
+from tensorprog.dual.pairs.quadrature import pair_quadrature, point_quadrature
 from tensorprog.dual.special import Angle, Det, PairExpectation, PointExpectation, Support
 from tensorprog.nonlin.derivative import derivative, true_derivative
 from tensorprog.nonlin.evaluate import evaluate

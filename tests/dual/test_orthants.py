@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tensorprog.dual.gates import gate_estimate, gate_expectation, gates
-from tensorprog.dual.orthants import bivariate, gate_probability, orthant_probability
+from tensorprog.dual.joint.gates import gate_estimate, gate_expectation, gates
+from tensorprog.dual.joint.orthants import bivariate, gate_probability, orthant_probability
 from tensorprog.nonlin.derivative import derivative
 from tensorprog.nonlin.expression import ONE, Call, Expr, Fn, Number, Operand, Symbol, apply
 

@@ -9,8 +9,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from tensorprog.dual.hermite import hermite_factors
-from tensorprog.dual.quadrature import pair_quadrature, point_quadrature
+from tensorprog.dual.pairs.hermite import hermite_factors
+from tensorprog.dual.pairs.quadrature import pair_quadrature, point_quadrature
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Expr, Operand, Symbol, apply
 

@@ -12,9 +12,9 @@ import pytest
 import sympy as sp
 
 from tensorprog.dual.expectation import Dual, Expectations
-from tensorprog.dual.isserlis import gaussian_moment
+from tensorprog.dual.joint.isserlis import gaussian_moment
+from tensorprog.dual.joint.several import joint
 from tensorprog.dual.numeric import SPECIALS
-from tensorprog.dual.several import joint
 from tensorprog.dual.special import JointExpectation, PairExpectation, PointExpectation
 from tensorprog.dual.undefined import UndefinedExpectation
 from tensorprog.nonlin.evaluate import evaluate

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 from scipy import special
 
-from tensorprog.dual.cubature import Estimate, joint_cubature
-from tensorprog.dual.cubature_gates import find_pieces, pair_moment
-from tensorprog.dual.cubature_law import Gaussians, by_rank
+from tensorprog.dual.cubature.cubature import Estimate, joint_cubature
+from tensorprog.dual.cubature.gates import find_pieces, pair_moment
+from tensorprog.dual.cubature.law import Gaussians, by_rank
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Expr, Number, Operand, Symbol, apply
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from tensorprog.dual.slices import Slice, find_slice, sliced_quadrature
+from tensorprog.dual.pairs.slices import Slice, find_slice, sliced_quadrature
 from tensorprog.nonlin.expression import Expr, Operand, apply
 from tests.dual.iterated import EXTENDED, expectation, moment
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tensorprog.dual.conditional import Conditional, conditional
-from tensorprog.dual.features import Features, find_features, function
-from tensorprog.dual.hermite import hermite_factors
-from tensorprog.dual.quadrature import pair_quadrature
-from tensorprog.dual.trapezoid import smooth_pairs
+from tensorprog.dual.pairs.conditional import Conditional, conditional
+from tensorprog.dual.pairs.features import Features, find_features, function
+from tensorprog.dual.pairs.hermite import hermite_factors
+from tensorprog.dual.pairs.quadrature import pair_quadrature
+from tensorprog.dual.pairs.trapezoid import smooth_pairs
 from tensorprog.nonlin.derivative import derivative
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Expr, Operand, apply

@@ -1,0 +1,1 @@
+"""Numerical expectations over several Gaussian variables."""

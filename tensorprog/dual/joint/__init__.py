@@ -1,0 +1,1 @@
+"""Expectations of functions of several jointly Gaussian variables: exact parts first."""

@@ -1,0 +1,1 @@
+"""Numerical expectations of one function and of two, of one and of two Gaussian variables."""
