@@ -13,7 +13,8 @@ from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, Subject, X, Y
 from tensorprog.limit.equations import equations as walk_equations
-from tensorprog.limit.moments import Moments, refuse_unknown
+from tensorprog.limit.gaussians import refuse_unknown
+from tensorprog.limit.moments import Moments
 from tensorprog.limit.names import name_indices
 from tensorprog.limit.naming import Ledger, Names
 from tensorprog.limit.one_copy import OneCopy, TwoCopies

@@ -11,9 +11,10 @@ import sympy as sp
 from tensorprog.core.ir import Load, Map, MatMul, Parameter
 from tensorprog.errors import Diagnostic, LimitError
 from tensorprog.limit.equations import Kind, X
+from tensorprog.limit.gaussians import list_factors, refuse_unknown
 from tensorprog.limit.grouping import Argument, Factor, Gaussian, NeedsExpansion, Side
 from tensorprog.limit.linear import Linear, linear_form
-from tensorprog.limit.moments import Form, Moments, inner_dimension, join_rules, list_factors, refuse_unknown, total
+from tensorprog.limit.moments import Form, Moments, inner_dimension, join_rules, total
 from tensorprog.limit.naming import Derived, Ledger
 from tensorprog.limit.normalize import Normalizer
 from tensorprog.limit.scalars import scalar_rule
