@@ -5,6 +5,7 @@ The closed form is compared twice: in mpmath, where it must be exact, and as it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import sympy as sp
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import tensorprog as tp
 from tensorprog.dual.expectation import PairLaw, coincident, pair, point
 from tensorprog.nonlin.expression import Expr, Operand, apply
 from tensorprog.nonlin.simplify import bind
@@ -132,3 +134,21 @@ def test_ends_of_the_range(name: str, q: float, value: Value) -> None:
         expected = float(line_integral(phi * other, 0.0, q))
         computed = value(found.expr, q1=np.array([q]), q2=np.array([q]), c=np.array([sign * q]))
         assert float(np.ravel(computed)[0]) == pytest.approx(expected, abs=1e-12 * norm)
+
+
+@pytest.mark.parametrize(
+    ("text", "phi"),
+    [
+        ("relu(u + 1)", lambda u: max(u + 1, 0)),
+        ("elu(u + 1)", lambda u: u + 1),
+        ("u * sin(u + 1)", lambda u: u * math.sin(u + 1)),
+        ("gelu(u - 1)", lambda u: (u - 1) * math.erfc((1 - u) / math.sqrt(2)) / 2),
+        ("step(u - 0.5) * exp(u)", lambda u: float(u > 0.5) * math.exp(u)),
+    ],
+)
+def test_a_variable_of_variance_zero_is_its_mean(text: str, phi: Callable[[float], float]) -> None:
+    centred, shifted = tp.dual_activation(text), tp.dual_activation(text, mean=True)
+    mean = float(tp.dual_activation(text, "1")(2.0, 1.0, 0.0))
+    assert float(centred(0.0, 2.0, 0.0)) == pytest.approx(phi(0.0) * mean, rel=1e-14)
+    assert float(centred(2.0, 0.0, 0.0)) == pytest.approx(phi(0.0) * mean, rel=1e-14)
+    assert float(shifted(0.0, 2.0, 0.0, m1=0.75)) == pytest.approx(phi(0.75) * mean, rel=1e-14)
