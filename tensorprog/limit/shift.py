@@ -7,10 +7,10 @@ one expectation per position of h and not one per position and offset. The progr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from tensorprog.core.ir import Core, Gather, Instruction, Map, Scan, Type
-from tensorprog.limit.facts import name_part
+from tensorprog.core.ir import Core, Gather, Instruction, Map
+from tensorprog.limit.rewriting import Rewriting, rewrite
 from tensorprog.limit.variables import Variables
 from tensorprog.nonlin.evaluate import evaluate
 from tensorprog.nonlin.expression import Expr, Position, walk
@@ -18,30 +18,16 @@ from tensorprog.nonlin.expression import Expr, Position, walk
 __all__ = ["shift_results"]
 
 
-@dataclass
-class _Pass:
-    """What the pass knows and what it has made: variables by function and argument."""
-
-    variables: Variables
-    types: dict[str, Type] = field(default_factory=dict)
-    made: dict[tuple[Expr, str], str] = field(default_factory=dict)
-
-
 def shift_results(core: Core) -> Core:
     """Return an equivalent program in which functions are applied before their arguments are shifted."""
-    state = _Pass(Variables(core))
-    body = tuple(_rewrite_block(core.body, state))
-    return replace(core, body=body, types={**core.types, **state.types}) if state.types else core
+    made: dict[tuple[Expr, str], str] = {}  # variables by function and argument
 
+    def changed(instruction: Instruction, state: Rewriting) -> Iterator[Instruction] | None:
+        if not isinstance(instruction, Map) or (read := _shifted(instruction, state.variables)) is None:
+            return None
+        return _shift(instruction, read, state, made)
 
-def _rewrite_block(body: tuple[Instruction, ...], state: _Pass) -> Iterator[Instruction]:
-    for instruction in body:
-        if isinstance(instruction, Scan):
-            yield replace(instruction, body=tuple(_rewrite_block(instruction.body, state)))
-        elif isinstance(instruction, Map) and (read := _shifted(instruction, state.variables)) is not None:
-            yield from _shift(instruction, read, state)
-        else:
-            yield instruction
+    return rewrite(core, changed)
 
 
 def _shifted(instruction: Map, variables: Variables) -> Gather | None:
@@ -82,11 +68,11 @@ def _stays(read: Gather, variables: Variables) -> bool:
     )
 
 
-def _shift(instruction: Map, read: Gather, state: _Pass) -> Iterator[Instruction]:
+def _shift(
+    instruction: Map, read: Gather, state: Rewriting, made: dict[tuple[Expr, str], str]
+) -> Iterator[Instruction]:
     key = instruction.expression, read.source
-    if key not in state.made:
-        known = {**state.variables.core.types, **state.types}
-        state.made[key] = name = name_part(instruction.target, known)
-        state.types[name] = known[read.source]
+    if key not in made:
+        made[key] = name = state.fresh(instruction.target, read.source)
         yield Map(name, instruction.expression, (read.source,), span=instruction.span)
-    yield replace(read, target=instruction.target, source=state.made[key], span=instruction.span)
+    yield replace(read, target=instruction.target, source=made[key], span=instruction.span)

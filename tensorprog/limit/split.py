@@ -7,40 +7,26 @@ its own, s is a linear combination of s and e, and its moments are bilinear. The
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from tensorprog.core.ir import Core, Instruction, Map, Scan, Type
+from tensorprog.core.ir import Core, Instruction, Map
 from tensorprog.limit.affine import affine_form
-from tensorprog.limit.facts import name_part
+from tensorprog.limit.rewriting import Rewriting, rewrite
 from tensorprog.limit.variables import Variables
 from tensorprog.nonlin.expression import Apply, Expr, Operand, operands, substitute
 
 __all__ = ["split_sums"]
 
 
-@dataclass
-class _Pass:
-    """What the pass knows and what it has made."""
-
-    variables: Variables
-    types: dict[str, Type] = field(default_factory=dict)
-
-
 def split_sums(core: Core) -> Core:
     """Return an equivalent program in which such maps are linear combinations."""
-    state = _Pass(Variables(core))
-    body = tuple(_rewrite_block(core.body, state))
-    return replace(core, body=body, types={**core.types, **state.types}) if state.types else core
+    return rewrite(core, _changed)
 
 
-def _rewrite_block(body: tuple[Instruction, ...], state: _Pass) -> Iterator[Instruction]:
-    for instruction in body:
-        if isinstance(instruction, Scan):
-            yield replace(instruction, body=tuple(_rewrite_block(instruction.body, state)))
-        elif isinstance(instruction, Map) and _is_mixed(instruction, state.variables):
-            yield from _split(instruction, state)
-        else:
-            yield instruction
+def _changed(instruction: Instruction, state: Rewriting) -> Iterator[Instruction] | None:
+    if not isinstance(instruction, Map) or not _is_mixed(instruction, state.variables):
+        return None
+    return _split(instruction, state)
 
 
 def _is_mixed(instruction: Map, variables: Variables) -> bool:
@@ -75,12 +61,12 @@ def _terms(expr: Expr) -> Iterator[Expr]:
         yield expr
 
 
-def _split(instruction: Map, state: _Pass) -> Iterator[Instruction]:
+def _split(instruction: Map, state: Rewriting) -> Iterator[Instruction]:
     """Yield a map for every nonlinear term, and the sum of them and of the rest."""
     names: dict[Expr, str] = {}
     for term in dict.fromkeys(_terms(instruction.expression)):
         if not _is_affine(term, instruction, state.variables):
-            names[term] = _fresh(instruction.target, state)
+            names[term] = state.fresh(instruction.target, instruction.target)
             yield replace(instruction, target=names[term], expression=term)
     places = {term: Operand(len(instruction.operands) + number) for number, term in enumerate(names)}
     expression = _replaced(instruction.expression, places)
@@ -89,11 +75,3 @@ def _split(instruction: Map, state: _Pass) -> Iterator[Instruction]:
 
 def _replaced(expr: Expr, places: Mapping[Expr, Operand]) -> Expr:
     return substitute(expr, places.get)
-
-
-def _fresh(target: str, state: _Pass) -> str:
-    """Return the name of an unnamed part of a variable, with the type of the variable."""
-    known = {**state.variables.core.types, **state.types}
-    name = name_part(target, known)
-    state.types[name] = known[target]
-    return name

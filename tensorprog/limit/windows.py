@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from tensorprog.core.ir import Affine, Core, Gather, Instruction, Map, Max, Scan, Type
-from tensorprog.limit.facts import name_part
+from tensorprog.core.ir import Affine, Core, Gather, Instruction, Map, Max
+from tensorprog.limit.rewriting import Rewriting, rewrite
 from tensorprog.limit.variables import Variables
 from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import ONE, ZERO, Apply, Expr, Number, Operand, apply
@@ -28,36 +28,15 @@ _NONDECREASING = frozenset({"relu", "step", "sign", "tanh", "erf", "Phi", "sigmo
 _ZERO_AT_ZERO = frozenset({"relu", "tanh", "erf", "elu"})
 
 
-@dataclass
-class _Pass:
-    """What the pass knows and what it has made."""
-
-    variables: Variables
-    types: dict[str, Type] = field(default_factory=dict)
-
-    def fresh(self, target: str, like: str) -> str:
-        """Return the name of an unnamed part of a variable, with the type of another one."""
-        known = {**self.variables.core.types, **self.types}
-        name = name_part(target, known)
-        self.types[name] = known[like]
-        return name
-
-
 def write_out_maxima(core: Core) -> Core:
     """Return an equivalent program without maxima of random vectors over axes of fixed extent."""
-    state = _Pass(Variables(core))
-    body = tuple(_rewrite_block(core.body, state))
-    return replace(core, body=body, types={**core.types, **state.types}) if state.types else core
+    return rewrite(core, _changed)
 
 
-def _rewrite_block(body: tuple[Instruction, ...], state: _Pass) -> Iterator[Instruction]:
-    for instruction in body:
-        if isinstance(instruction, Scan):
-            yield replace(instruction, body=tuple(_rewrite_block(instruction.body, state)))
-        elif isinstance(instruction, Max) and _is_window(instruction, state.variables):
-            yield from _write_out(instruction, state)
-        else:
-            yield instruction
+def _changed(instruction: Instruction, state: Rewriting) -> Iterator[Instruction] | None:
+    if not isinstance(instruction, Max) or not _is_window(instruction, state.variables):
+        return None
+    return _write_out(instruction, state)
 
 
 def _is_window(instruction: Max, variables: Variables) -> bool:
@@ -82,11 +61,11 @@ def _positions(axis: str, core: Core) -> range | None:
     return range(start, start + extent)
 
 
-def _write_out(instruction: Max, state: _Pass) -> Iterator[Instruction]:
+def _write_out(instruction: Max, state: Rewriting) -> Iterator[Instruction]:
     span, target = instruction.span, instruction.target
     outer, made, operand = _under_function(instruction, state)
     yield from made
-    known = {**state.variables.core.types, **state.types}
+    known = state.known
     axes = tuple(axis for axis in known[operand].axes if axis not in _enclosing(target, state.variables))
     kept = tuple(axis for axis in axes if axis not in instruction.axes)
     parts: list[str] = []
@@ -121,7 +100,7 @@ def _applied(outer: tuple[str, ...], expr: Expr) -> Expr:
     return expr
 
 
-def _under_function(instruction: Max, state: _Pass) -> tuple[tuple[str, ...], tuple[Gather, ...], str]:
+def _under_function(instruction: Max, state: Rewriting) -> tuple[tuple[str, ...], tuple[Gather, ...], str]:
     """Return the functions, outermost first, that may be taken after the maximum, and the variable below them.
 
     φ(h)[i + k] is φ(h[i + k]) where φ(0) = 0; that read of h is a new instruction.

@@ -7,7 +7,6 @@ The error is the difference of two orders of the rule; where it is not small pan
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from tensorprog.dual.cubature.bends import bends
 from tensorprog.dual.cubature.integrand import Estimate, Integrand
 from tensorprog.dual.cubature.law import NormalForm
+from tensorprog.dual.pairs.panels import rule
 from tensorprog.nonlin.expression import Expr, Number
 
 __all__ = ["MOST_DIMENSIONS", "panel_estimate"]
@@ -68,7 +68,7 @@ class _Levels:
         if not form.roots.shape[2]:
             value = weight * (self.integrand(form, ()) + np.zeros(len(form.means)))
             return value, np.abs(value)
-        nodes, weights = _rule(self._edges(form), self.order)
+        nodes, weights = rule(self._edges(form), self.order)
         weights *= np.broadcast_to(weight, len(nodes))[:, None]
         row, column = np.nonzero(weights > _NEGLIGIBLE)
         below = self.sums(form.given(row, nodes[row, column]), weights[row, column])
@@ -145,19 +145,3 @@ def _divided(edges: Array, parts: int) -> Array:
     start, width = edges[:, :-1, None], np.diff(edges, axis=1)[:, :, None]
     inner = start + width * (np.arange(parts) / parts)
     return np.hstack([inner.reshape(len(edges), -1), edges[:, -1:]])
-
-
-@functools.cache
-def _legendre(order: int) -> tuple[Array, Array]:
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    return nodes, weights
-
-
-def _rule(edges: Array, order: int) -> tuple[Array, Array]:
-    """Return nodes and weights of the standard normal law on the panels, (R, panels · order)."""
-    nodes, weights = _legendre(order)
-    half = 0.5 * np.diff(edges, axis=1)[:, :, None]
-    middle = 0.5 * (edges[:, 1:] + edges[:, :-1])[:, :, None]
-    z = (middle + half * nodes).reshape(len(edges), -1)
-    weight = (half * weights).reshape(len(edges), -1)
-    return z, weight * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
