@@ -60,7 +60,7 @@ STRIP = 256
 
 _RESERVED = frozenset(
     "math np njit tile grams left right sizes out work rows columns i j s start stop abs float min max range"
-    f" a rest_a b rest_b missed worst add_series {CORRELATION}".split()
+    f" a rest_a b rest_b missed worst add_series prefer_wide_vectors {CORRELATION}".split()
 )
 _ARGUMENTS = {
     "grams": "float64[:, :, ::1]",
@@ -244,7 +244,9 @@ class _Emitter:
 
     def _modules(self) -> dict[str, set[str]]:
         """Return the functions of the runtime that are called, by module."""
-        modules: dict[str, set[str]] = {"series": {"add_series"}} if self.plan else {}
+        modules: dict[str, set[str]] = {"simd": {"prefer_wide_vectors"}}
+        if self.plan:
+            modules["series"] = {"add_series"}
         for name in self.imports:
             modules.setdefault(module_of(name), set()).add(name)
         return modules
@@ -261,6 +263,7 @@ class _Emitter:
         write.line(f'@njit("{signature}", nogil=True, cache=True, error_model="numpy", fastmath={{"contract", "nsz"}})')
         with write.block(f"def tile({', '.join(arguments)}):"):
             write.line('"""Fill out[k, i, j], result k for the sample i of the left and j of the right."""')
+            write.line("prefer_wide_vectors()")
             self._write_parameters()
             write.line("rows, columns = out.shape[1], out.shape[2]")
             if self.has_strips:

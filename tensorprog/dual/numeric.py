@@ -11,6 +11,7 @@ import sympy as sp
 from tensorprog.dual.distribution import bump, opening, orthant, product_error, standard, tail, wave_tail
 from tensorprog.dual.special import (
     Angle,
+    Arc,
     Atan2,
     Bump,
     Clipped,
@@ -88,6 +89,15 @@ def _turn(y: Any, x: Any) -> Any:
     return np.where((np.asarray(y) == 0) & (np.asarray(x) == 0), np.pi / 2, np.arctan2(y, x))
 
 
+def _arc(t: Any, c: Any, s: Any) -> Any:
+    """Return arccos(1 − t), its supplement where c < 0, π/2 where s = 0; without cancellation for t near 0 and 2."""
+    far = np.asarray(t) > 1
+    near = np.maximum(np.where(far, 2.0 - t, t), 0.0)
+    angle = 2 * np.arcsin(np.sqrt(0.5 * near))
+    found = np.where(far != (np.asarray(c) < 0), np.pi - angle, angle)
+    return np.where(np.asarray(s) == 0, np.pi / 2, found)
+
+
 def _sine(square: Any) -> Any:
     """Return √s, 0 for s < 0."""
     return np.sqrt(np.maximum(square, 0.0))
@@ -141,6 +151,7 @@ SPECIALS: Mapping[type[sp.Function], Callable[..., Any]] = {
     DampedCosh: damped_cosh,
     DampedExp: damped_exp,
     Turn: _turn,
+    Arc: _arc,
     Sine: _sine,
     Versine: _versine,
     Shortfall: _shortfall,

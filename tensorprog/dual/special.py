@@ -14,6 +14,7 @@ from zero). They are opaque to sympy; `dual.numeric` says how each is computed.
     Tail(e, h)          exp(e) Φ(h), Φ the standard normal distribution function
     Orthant(e, h, k, θ) exp(e) Φ₂(h, k; cos θ) = exp(e) P(X > −h, Y > −k), (X, Y) standard normal, correlation cos θ
     WaveTailRe(e, j, h, k), WaveTailIm   the parts of exp(e + ij) Φ(h + ik), Φ(z) = erfc(−z/√2)/2 for complex z
+    Arc(t, c, s)        the angle θ in [0, π] with cos θ = ±(1 − t), the sign that of c; π/2 if s = 0
     Turn(y, x)          the angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin
     Sine(s)             √s, 0 for s < 0: sin θ from a sin² θ with rounding errors
     Versine(t, c)       1 − cos θ from t = 1 − |cos θ| and the sign of c
@@ -33,6 +34,7 @@ import sympy as sp
 
 __all__ = [
     "Angle",
+    "Arc",
     "Atan2",
     "Bump",
     "Clipped",
@@ -262,6 +264,13 @@ class Turn(sp.Function):
     """The angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin."""
 
     nargs = 2
+    is_real = True
+
+
+class Arc(sp.Function):
+    """The angle θ in [0, π] with cos θ = ±(1 − t), the sign that of c; π/2 if s, the product of deviations, is 0."""
+
+    nargs = 3
     is_real = True
 
 

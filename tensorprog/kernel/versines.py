@@ -21,7 +21,7 @@ from dataclasses import replace
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from tensorprog.dual.special import Bump, Det, Either, Shortfall, Sine, Standard, Turn, Versine
+from tensorprog.dual.special import Arc, Bump, Det, Either, Shortfall, Sine, Standard, Versine
 from tensorprog.kernel.homogeneous import Homogeneous, Law, contrast, find_laws, homogeneous
 from tensorprog.kernel.pieces import Piece, Pieces, at_right, diagonal
 from tensorprog.kernel.samples import SampleQuantities, insert_quantities
@@ -153,7 +153,9 @@ class _Carrier:
         """Return √(q1 q2), sin θ and θ."""
         root = self._root(law.q1)
         size, sine = root * at_right(root), Sine(piece.sine_squared)
-        return size, sine, Turn(size * sine, law.c)
+        if piece.deviation is None:
+            return size, sine, Arc(piece.versine, sp.Integer(1), size)
+        return size, sine, Arc(piece.deviation, law.c, size)
 
     def _turned(self, expr: sp.Expr) -> sp.Expr:
         """Return an expression with its angles from versines where these are known."""
@@ -220,7 +222,7 @@ class _Carrier:
             return None
         size, sine, angle = self._triangle(law, piece)
         if _label(equation.lhs) in self.two_ended and piece.deviation is not None:
-            acute, value = Turn(size * sine, sp.Abs(law.c)), sp.Abs(equation.lhs)
+            acute, value = Arc(piece.deviation, sp.Integer(1), size), sp.Abs(equation.lhs)
             deviation = self._unless_degenerate(dual, size, dual.versine(acute, sine, piece.deviation), value, equation)
             return Piece(equation.lhs, Versine(deviation, equation.lhs), deviation)
         versine = dual.versine(angle, sine, piece.versine)

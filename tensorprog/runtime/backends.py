@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from tensorprog.runtime.load import Compiled, load
 from tensorprog.runtime.parts import has_arrays
 from tensorprog.runtime.positions import gram_entries
 from tensorprog.runtime.tables import TableReader
+from tensorprog.runtime.thread_arrays import ThreadArrays
 from tensorprog.runtime.tiles import Tile
 
 __all__ = ["BACKENDS", "Block", "Run", "check_backend", "compile_source", "prepare", "source_text"]
@@ -62,12 +64,29 @@ class Run:
         """Return the inner products of some of the pairs, (rows, columns) or (rows, columns, entries), by name."""
         return {name: self.gram(name, rows, columns) for name in self.ir.grams}
 
+    def fill_grams(self, names: Sequence[str], rows: slice, columns: slice, out: Array) -> None:
+        """Fill out[k] with the inner products `names[k]` of a program without axes."""
+        found: dict[tuple[int, int], Array] = {}
+        for number, name in enumerate(names):
+            left, right = self.left.left[name], self.right.right[name]
+            known = found.get((id(left), id(right)))
+            if name in self.ir.deviations:
+                self._deviations(name, rows, columns, known, out[number])
+            elif known is not None:
+                out[number] = known
+            else:
+                found[id(left), id(right)] = gram_tile(left[rows], right[columns], out[number])
+
+    def _deviations(self, name: str, rows: slice, columns: slice, gram: Array | None, out: Array | None) -> Array:
+        left, right = self.left.left[name][rows], self.right.right[name][columns]
+        squares = self.left.samples.values[name, ()][rows], self.right.samples.values[name, ()][columns]
+        return deviation_tile(gram_tile(left, right) if gram is None else gram, left, right, *squares, out)
+
     def gram(self, name: str, rows: slice, columns: slice) -> Array:
         """Return one of them; of the deviations 1 − |cos θ|."""
-        left, right = self.left.left[name][rows], self.right.right[name][columns]
         if name in self.ir.deviations:
-            squares = self.left.samples.values[name, ()][rows], self.right.samples.values[name, ()][columns]
-            return deviation_tile(gram_tile(left, right), left, right, *squares)
+            return self._deviations(name, rows, columns, None, None)
+        left, right = self.left.left[name][rows], self.right.right[name][columns]
         domain = None if self.domains is None else self.domains.pair.get(name)
         return gram_tile(left, right) if domain is None or not domain.axes else gram_entries(left, right, domain)
 
@@ -118,7 +137,10 @@ def prepare(run: Run, compiled: Compiled | None) -> Block:
 
 
 class _CompiledBlock:
+    """Tiles by compiled code. The array that is returned is used again for the next tile of the same thread."""
+
     def __init__(self, run: Run, compiled: Compiled) -> None:
+        self.arrays = ThreadArrays()
         self.run, self.compiled, self.source = run, compiled, compiled.source
         self.left, self.right = pack(self.source.left, run.left.samples), pack(self.source.right, run.right.samples)
         self.sizes = np.array([run.parameters[name] for name in self.source.sizes] or [0.0])
@@ -128,7 +150,7 @@ class _CompiledBlock:
         left = np.ascontiguousarray(self.left[:, tile.rows])
         right = np.ascontiguousarray(self.right[:, tile.columns])
         grams = self._grams(tile)
-        out = np.empty((len(self.source.results), left.shape[1], right.shape[1]))
+        out = self.arrays.take("out", (len(self.source.results), left.shape[1], right.shape[1]))
         self._fill(tile, grams, left, right, self.sizes, out)
         return out
 
@@ -138,9 +160,8 @@ class _CompiledBlock:
 
     def _grams(self, tile: Tile) -> Array:
         rows, columns = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
-        grams = np.zeros((max(len(self.source.grams), 1), rows, columns))
-        for number, name in enumerate(self.source.grams):
-            grams[number] = self.run.gram(name, tile.rows, tile.columns)
+        grams = self.arrays.take("grams", (max(len(self.source.grams), 1), rows, columns))
+        self.run.fill_grams(self.source.grams, tile.rows, tile.columns, grams)
         return grams
 
 

@@ -10,7 +10,7 @@ from numba import njit
 __all__ = ["compiled"]
 
 
-def compiled(signature: str, *, fastmath: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(signature: str | list[str], *, fastmath: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return the decorator that compiles a function; where nothing can be kept on disk, in every process anew."""
 
     def compile_function(function: Callable[..., Any]) -> Any:

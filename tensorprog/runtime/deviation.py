@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from tensorprog.dual.distribution import product_error
+from tensorprog.runtime.compiled import compiled
+from tensorprog.runtime.simd import prefer_wide_vectors
 
 __all__ = ["deviation_tile"]
 
@@ -18,7 +22,9 @@ _CHUNK = 1 << 20
 """How many numbers are held at a time."""
 
 
-def deviation_tile(gram: Array, left: Array, right: Array, left_squares: Array, right_squares: Array) -> Array:
+def deviation_tile(
+    gram: Array, left: Array, right: Array, left_squares: Array, right_squares: Array, out: Array | None = None
+) -> Array:
     """Return 1 − |cos θ| for all pairs of rows (N1, d) and (N2, d), 1 where one of them is zero.
 
     Near 0 it follows from sin² θ = ‖v − (⟨u, v⟩/‖u‖²) u‖² / ‖v‖², to about 1e-16 relative to itself; it is exactly 0
@@ -30,21 +36,46 @@ def deviation_tile(gram: Array, left: Array, right: Array, left_squares: Array, 
         right: the rows v.
         left_squares: their ‖u‖², (N1,).
         right_squares: their ‖v‖², (N2,).
+        out: the array to fill, (N1, N2) and contiguous; a new one by default.
     """
-    with np.errstate(all="ignore"):
-        roots = np.sqrt(left_squares), np.sqrt(right_squares)
-        deviation: Array = np.abs(gram)
-        deviation /= roots[0][:, None]
-        deviation /= roots[1]
-        np.subtract(1.0, deviation, out=deviation)
-        deviation[~(roots[0] > 0.0)] = 1.0
-        deviation[:, ~(roots[1] > 0.0)] = 1.0
-        rows, columns = np.nonzero(deviation < _NEAR)
-        step = max(_CHUNK // max(left.shape[1], 1), 1)
-        for start in range(0, len(rows), step):
-            i, j = rows[start : start + step], columns[start : start + step]
-            deviation[i, j] = _from_differences(left[i], right[j])
+    deviation = np.empty(gram.shape) if out is None else out
+    near = _fill(np.ascontiguousarray(gram), _reciprocals(left_squares), _reciprocals(right_squares), deviation)
+    if near:
+        with np.errstate(all="ignore"):
+            _refine(deviation, left, right)
     return deviation
+
+
+def _reciprocals(squares: Array) -> Array:
+    """Return 1/‖u‖, 0 for vectors that are zero."""
+    with np.errstate(all="ignore"):
+        return np.where(squares > 0.0, 1.0 / np.sqrt(squares), np.where(np.isnan(squares), squares, 0.0))
+
+
+@compiled(
+    "int64(float64[:, ::1], float64[::1], float64[::1], float64[:, ::1])",
+    fastmath={"contract"},
+)
+def _fill(gram: Any, left: Any, right: Any, out: Any) -> int:
+    """Fill out = 1 − |gram| left right, and return how many entries are near 0."""
+    prefer_wide_vectors()
+    near = 0
+    for i in range(gram.shape[0]):
+        scale = left[i]
+        for j in range(gram.shape[1]):
+            value = 1.0 - (abs(gram[i, j]) * scale) * right[j]
+            out[i, j] = value
+            near += 1 if value < _NEAR else 0
+    return near
+
+
+def _refine(deviation: Array, left: Array, right: Array) -> None:
+    """Replace what is near 0 by what the differences of the rows give."""
+    rows, columns = np.nonzero(deviation < _NEAR)
+    step = max(_CHUNK // max(left.shape[1], 1), 1)
+    for start in range(0, len(rows), step):
+        i, j = rows[start : start + step], columns[start : start + step]
+        deviation[i, j] = _from_differences(left[i], right[j])
 
 
 def _from_differences(u: Array, v: Array) -> Array:

@@ -154,9 +154,9 @@ def _inputs(vectors: Vectors, rows: slice, domains: Mapping[str, Domain]) -> dic
     return inputs
 
 
-def gram_tile(left: Array, right: Array) -> Array:
-    """Return left · rightᵀ."""
-    total = np.dot(left[:, :_DEPTH], right[:, :_DEPTH].T)
+def gram_tile(left: Array, right: Array, out: Array | None = None) -> Array:
+    """Return left · rightᵀ, in `out` if it is given."""
+    total = np.dot(left[:, :_DEPTH], right[:, :_DEPTH].T, out=out)
     for start in range(_DEPTH, left.shape[1], _DEPTH):
         total += np.dot(left[:, start : start + _DEPTH], right[:, start : start + _DEPTH].T)
     return total

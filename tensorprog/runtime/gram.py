@@ -30,8 +30,9 @@ from tensorprog.runtime.overflow import describe_overflow
 from tensorprog.runtime.parts import choose_edge, has_arrays, pair_part
 from tensorprog.runtime.repeats import Repeats, find_repeats
 from tensorprog.runtime.report import Report, list_choices
+from tensorprog.runtime.store import store_tile
 from tensorprog.runtime.targets import Targets, check_targets
-from tensorprog.runtime.tiles import ROWS, Tile, count_threads, run_tiles, schedule
+from tensorprog.runtime.tiles import ROWS, Tile, count_threads, run_tiles, schedule, single_threaded
 
 __all__ = ["KINDS", "Kernel"]
 
@@ -267,7 +268,8 @@ class Kernel:
         writer = _TileWriter(run, block, [targets[kind] for kind in kinds], diagonals, repeats, upper, allow_nonfinite)
         edge = ROWS if run.domains is None else choose_edge(part, run.domains.pair)
         tiles = schedule(run.left.count, run.right.count, upper=upper, edge=edge)
-        run_tiles(tiles, _counted(writer.compute, self.progress, len(tiles)), self.threads)
+        with single_threaded():
+            run_tiles(tiles, _counted(writer.compute, self.progress, len(tiles)), self.threads)
         self._remember("pair", run.numerics)
 
 
@@ -294,14 +296,11 @@ class _TileWriter:
             values = _with_diagonal(values, self.diagonals[number][tile.rows], mirror=self.upper)
         if self.repeats is not None:
             values = self.repeats.corrected(tile, values, number)
-        with np.errstate(over="ignore", invalid="ignore"):
-            cast = values.astype(target.dtype, copy=False)
-        if not self.allow_nonfinite and not np.isfinite(cast).all():
-            row, column = (int(place) for place in np.argwhere(~np.isfinite(cast))[0][:2])
+        finite = store_tile(values, target, tile, mirror=self.upper and not tile.is_diagonal)
+        if not finite and not self.allow_nonfinite:
+            written = target[tile.rows, tile.columns]
+            row, column = (int(place) for place in np.argwhere(~np.isfinite(written))[0][:2])
             raise describe_overflow(self.run, tile.rows.start + row, tile.columns.start + column, target.dtype)
-        target[tile.rows, tile.columns] = cast
-        if self.upper and not tile.is_diagonal:
-            target[tile.columns, tile.rows] = swap_copies(cast)
 
 
 def _with_diagonal(values: Array, diagonal: Array, *, mirror: bool) -> Array:

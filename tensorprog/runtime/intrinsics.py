@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "angle",
+    "arc",
     "atan2",
     "clipped",
     "correlation",
@@ -35,6 +36,22 @@ __all__ = [
     "turn",
     "versine",
 ]
+
+_ARCSINE = (
+    0.028169218060881414,
+    -0.010749050339697808,
+    0.01603551434914882,
+    0.0078029494773533175,
+    0.011875494382636922,
+    0.013929652902326633,
+    0.017355259955786323,
+    0.02237204763174451,
+    0.03038194736709848,
+    0.044642857103423646,
+    0.07500000000020764,
+    0.1666666666666665,
+)
+"""(asin(z)/z − 1)/z² as a polynomial in z² for |z| ≤ ½, the highest power first: 6e-17 of asin(z)."""
 
 
 @intrinsic
@@ -67,6 +84,27 @@ def angle(q1: float, q2: float, c: float) -> float:
 def turn(y: float, x: float) -> float:
     """Return the angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin."""
     return 0.5 * math.pi if y == 0.0 and x == 0.0 else math.atan2(y, x)
+
+
+@njit(error_model="numpy", fastmath=False)
+def arc(t: float, c: float, s: float) -> float:
+    """Return arccos(1 − t) for 0 ≤ t ≤ 2, its supplement for c < 0; π/2 for s = 0.
+
+    From 2 asin √(t/2) for t ≤ ½, from π/2 − asin(1 − t) for ½ < t ≤ 1; by the supplement for t > 1.
+    """
+    far = t > 1.0
+    near = 2.0 - t if far else t
+    near = 0.0 if near < 0.0 else near
+    steep = near > 0.5
+    square = (1.0 - near) * (1.0 - near) if steep else 0.5 * near
+    z = 1.0 - near if steep else math.sqrt(square)
+    p = _ARCSINE[0]
+    for number in range(1, 12):
+        p = fma(p, square, _ARCSINE[number])
+    half = fma(z * square, p, z)
+    found = 0.5 * math.pi - half if steep else half + half
+    found = math.pi - found if far != (c < 0.0) else found
+    return 0.5 * math.pi if s == 0.0 else found
 
 
 @njit(error_model="numpy", fastmath=False)

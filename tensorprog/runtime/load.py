@@ -29,7 +29,7 @@ __all__ = ["Compiled", "cache_folder", "load"]
 
 _IMPORTED = (
     *("intrinsics", "branchless", "exponential", "tails", "orthant", "faddeeva"),
-    *("series", "compiled", "lookup", "moves", "sums", "modes", "laws"),
+    *("simd", "series", "compiled", "lookup", "moves", "sums", "modes", "laws"),
 )
 """The modules that generated code imports."""
 

@@ -6,12 +6,16 @@ bit for bit whoever computes which tile. A symmetric matrix has only the tiles o
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-__all__ = ["ROWS", "Tile", "count_threads", "run_tiles", "schedule"]
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["ROWS", "Tile", "count_threads", "run_tiles", "schedule", "single_threaded"]
 
 ROWS = 256
 """The number of rows, and of columns, of a tile (at most, for programs over axes)."""
@@ -49,6 +53,17 @@ def count_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Return the linear algebra libraries that are loaded."""
+    return ThreadpoolController()
+
+
+def single_threaded() -> AbstractContextManager[object]:
+    """Return a context in which matrix products stay in their thread: the tiles have all the others."""
+    return _libraries().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def run_tiles(tiles: tuple[Tile, ...], compute: Callable[[Tile], None], threads: int) -> None:
