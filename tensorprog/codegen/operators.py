@@ -11,15 +11,18 @@ _MODULES: Mapping[str, str] = {
     **dict.fromkeys(("bump", "opening", "standard", "tail"), "tails"),
     "orthant": "orthant",
     **dict.fromkeys(("wave_tail_im", "wave_tail_re"), "faddeeva"),
+    **dict.fromkeys(("cosh", "exp", "expm1", "sinh", "tanh"), "elementary.exponential"),
+    **dict.fromkeys(("erf", "erfc"), "elementary.error_function"),
+    **dict.fromkeys(("acos", "asin", "atan", "atan2", "turn"), "elementary.inverse"),
+    **dict.fromkeys(("cos", "sin", "tan"), "elementary.circular"),
+    "log": "elementary.logarithm",
 }
-
-_MATH = frozenset("sqrt exp log sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc".split())
 
 
 def write_call(operator: str, args: list[str], imports: set[str]) -> str:
     """Return an operator applied to arguments that are written already, and note the intrinsic that it needs."""
-    if operator in _MATH:
-        return f"math.{operator}({', '.join(args)})"
+    if operator == "sqrt":
+        return f"math.sqrt({args[0]})"
     if operator == "abs":
         return f"abs({args[0]})"
     if operator == "pow":

@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numba import njit
 
-from tensorprog.runtime.exponential import exp_below
+from tensorprog.runtime.elementary.exponential import exp_normal
 from tensorprog.runtime.tails import plus_product, tail
 
 __all__ = ["orthant"]
@@ -102,7 +102,7 @@ def _owen(h: float, a: float) -> float:
     for number in range(12):
         t = a * _NODES[number]
         growth = 1.0 + t * t
-        total += _WEIGHTS[number] * exp_below(half * growth) / growth
+        total += _WEIGHTS[number] * exp_normal(half * growth) / growth
     return total * a / (2.0 * math.pi)
 
 
@@ -114,5 +114,5 @@ def _wing(d: float, w: float) -> float:
     for number in range(24):
         t = reach * _PLACES[number]
         place = w + t
-        total += _SHARES[number] * exp_below(-t * (w + 0.5 * t)) * (d / (place * place + d * d))
+        total += _SHARES[number] * exp_normal(-t * (w + 0.5 * t)) * (d / (place * place + d * d))
     return total * reach

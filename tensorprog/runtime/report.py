@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tensorprog.kernel.ir import KernelIR, Statement, definitions, expectations
+from tensorprog.runtime.profile import Profile
 
 __all__ = ["Choice", "Report", "list_choices"]
 
@@ -52,7 +53,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The choices of a compiled kernel. `files` are the cache files of the sources loaded so far."""
+    """The choices of a compiled kernel.
+
+    `files` are the cache files of the sources loaded so far, `profiles` the series in the angle between two samples
+    that took the place of the recursion in the last call, by output and kind of kernel.
+    """
 
     program: str
     backend: str
@@ -61,6 +66,7 @@ class Report:
     threads: int
     files: tuple[str, ...]
     choices: tuple[Choice, ...]
+    profiles: Mapping[tuple[str, str], Profile] = field(default_factory=dict)
 
     @property
     def error(self) -> float:
@@ -72,6 +78,7 @@ class Report:
             f"kernel of {self.program}: backend {self.backend}, {self.dtype}, "
             f"tiles {self.tile[0]} × {self.tile[1]}, {self.threads} thread{'s' if self.threads != 1 else ''}",
             *(f"source {file}" for file in self.files),
+            *(f"{kind} of {output}: {profile}" for (output, kind), profile in self.profiles.items()),
             *(str(choice) for choice in self.choices),
         ]
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Tiles into matrices: one compiled pass casts, checks, writes a tile, and its transpose where the matrix is symmetric."""
+"""Tiles into matrices: one compiled pass casts, checks and writes a tile, another its transpose."""
 
 from __future__ import annotations
 
