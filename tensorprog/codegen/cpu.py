@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tensorprog.codegen.operators import import_lines, intrinsic_name, module_of, write_call
-from tensorprog.codegen.series import CORRELATION, plan_series
+from tensorprog.codegen.reciprocals import with_reciprocals
+from tensorprog.codegen.series import plan_series
 from tensorprog.codegen.source import (
     KernelSource,
     Layout,
@@ -48,7 +49,7 @@ from tensorprog.kernel.ir import (
     walk,
 )
 from tensorprog.kernel.roll import roll
-from tensorprog.kernel.scalars import OPERATORS
+from tensorprog.kernel.scope import NUMPY
 from tensorprog.kernel.share import stretches
 from tensorprog.kernel.storage import find_histories
 from tensorprog.kernel.text import print_scalar, scalar_text
@@ -58,9 +59,12 @@ __all__ = ["STRIP", "emit", "intrinsic_name"]
 STRIP = 256
 """How many columns a strip has."""
 
+SERIES_STRIP = 32
+"""The same where there are Hermite series: so few that the coefficients stay in the first-level cache for all rows."""
+
 _RESERVED = frozenset(
     "math np njit tile grams left right sizes out work rows columns i j s start stop abs float min max range"
-    f" a rest_a b rest_b missed worst add_series prefer_wide_vectors {CORRELATION}".split()
+    " a rest_a b rest_b missed worst add_series prefer_wide_vectors".split()
 )
 _ARGUMENTS = {
     "grams": "float64[:, :, ::1]",
@@ -72,7 +76,7 @@ _ARGUMENTS = {
 _SERIES_ARGUMENTS = {
     "a": "float64[:, :, ::1]",
     "rest_a": "float64[:, :, ::1]",
-    "b": "float64[:, :, ::1]",
+    "b": "float64[:, :, :, ::1]",
     "rest_b": "float64[:, :, ::1]",
     "missed": "uint8[:, ::1]",
     "worst": "float64[::1]",
@@ -196,13 +200,14 @@ class _Emitter:
 
     def __init__(self, ir: KernelIR, plan: SeriesPlan | None) -> None:
         self.ir, self.plan = ir, plan
-        self.names, self.writer = Names({*_RESERVED, *map(intrinsic_name, OPERATORS.values())}), Writer()
+        self.names, self.writer = Names({*_RESERVED, *map(intrinsic_name, NUMPY)}), Writer()
         self.imports: set[str] = set()
         self.left, self.right = side_layout(ir, Copy.LEFT), side_layout(ir, Copy.RIGHT)
         self.grams = used_grams(ir)
         self.parts = _with_results(_structure(ir.pair, ()), tuple(result.pair for result in ir.results))
         self.rolling = _find_rolling(ir, self.parts)
         self.work = self._lay_out_work()
+        self.strip = STRIP if plan is None else SERIES_STRIP
         self.has_strips = plan is not None or any(isinstance(part, _Nest) for part in self.parts)
 
     def _lay_out_work(self) -> Layout:
@@ -267,9 +272,8 @@ class _Emitter:
             self._write_parameters()
             write.line("rows, columns = out.shape[1], out.shape[2]")
             if self.has_strips:
-                write.line(f"work = np.empty(({max(self.work.count, 1)}, {STRIP}))")
-            with write.block("for i in range(rows):"):
-                self._write_row()
+                write.line(f"work = np.empty(({max(self.work.count, 1)}, {self.strip}))")
+            self._write_rows()
 
     def _write_parameters(self) -> None:
         used = dict.fromkeys(_parameters(self.parts))
@@ -279,15 +283,26 @@ class _Emitter:
             else:
                 self.writer.line(f"{self._parameter(name)} = sizes[{list(self.ir.sizes).index(name)}]")
 
-    def _write_row(self) -> None:
+    def _write_rows(self) -> None:
+        """Write the loops over rows and strips; with Hermite series the rows are inside."""
+        rows, strips = "for i in range(rows):", f"for start in range(0, columns, {self.strip}):"
         if not self.has_strips:
-            for part in self.parts:
-                self._write_part(part)
-            return
-        with self.writer.block(f"for start in range(0, columns, {STRIP}):"):
-            self.writer.line(f"stop = min({STRIP}, columns - start)")
-            for part in self.parts:
-                self._write_part(part)
+            with self.writer.block(rows):
+                self._write_parts()
+        elif self.plan is None:
+            with self.writer.block(rows), self.writer.block(strips):
+                self._write_strip()
+        else:
+            with self.writer.block(strips), self.writer.block(rows):
+                self._write_strip()
+
+    def _write_strip(self) -> None:
+        self.writer.line(f"stop = min({self.strip}, columns - start)")
+        self._write_parts()
+
+    def _write_parts(self) -> None:
+        for part in self.parts:
+            self._write_part(part)
 
     def _write_part(self, part: _Part) -> None:
         if isinstance(part, _Stretch):
@@ -301,7 +316,7 @@ class _Emitter:
             for inner in part.body:
                 self._write_part(inner)
 
-    def _write_series(self, let: Let, rho: Ref) -> None:
+    def _write_series(self, let: Let, covariance: Ref) -> None:
         """Write the call that fills a strip of one numerical expectation."""
         if self.plan is None or let.name not in self.work.bases:
             return
@@ -309,7 +324,7 @@ class _Emitter:
         a = self.plan.left.layout.row_text(*series.left, self._index)
         b = self.plan.right.layout.row_text(*series.right, self._index)
         self._write_note(let)
-        rows = f"{self._row(rho)}, {self._row(Ref(let.name, let.indices))}"
+        rows = f"{self._row(covariance)}, {self._row(Ref(let.name, let.indices))}"
         places = f"{a}, {b}, {rows}, {series.number}, i, start, stop, {TOLERANCE!r}"
         self.writer.line(f"add_series(a, rest_a, b, rest_b, work, missed, worst, {places})")
 
@@ -361,7 +376,7 @@ class _Emitter:
         return self.work.row_text(ref.name, indices, self._index)
 
     def _scalar(self, scalar: Scalar) -> str:
-        return print_scalar(scalar, self._leaf, self._call)
+        return print_scalar(with_reciprocals(scalar), self._leaf, self._call)
 
     def _leaf(self, scalar: Scalar) -> str:
         if isinstance(scalar, Ref):

@@ -2,12 +2,12 @@
 
 E[φ(u) ψ(v)] = Σ_k a_k b_k ρᵏ (Mehler): a_k belongs to φ and the law of u, a law of one sample, b_k to ψ and that of v,
 and ρ to the pair. So the coefficients are tables, one row per sample, filled before the kernel runs; in generated code
-the expectation is a definition of ρ followed by a sum over the two tables.
+the expectation is a sum over the two tables at the covariance of the pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from tensorprog.codegen.laws import IrregularLawError, find_sides
@@ -29,14 +29,13 @@ from tensorprog.kernel.ir import (
     lets,
 )
 
-__all__ = ["CORRELATION", "IrregularLawError", "plan_series"]
-
-CORRELATION = "correlation"
-"""The operator with the value c / √(q₁ q₂) of (q₁, q₂, c), 0 where a variance vanishes."""
+__all__ = ["IrregularLawError", "plan_series"]
 
 
 def plan_series(ir: KernelIR) -> tuple[KernelIR, SeriesPlan | None]:
-    """Return the program with the arguments of every pair expectation reduced to its ρ, and the tables for it.
+    """Return the program with the arguments of every pair expectation reduced to its covariance, and the tables for it.
+
+    The covariance is a quantity of its own.
 
     Raises:
         IrregularLawError: an expectation has no such series.
@@ -78,11 +77,14 @@ class _Planner:
         self.temporaries = {(let.name, let.indices): let.value for let in lets(ir.pair) if let.name.startswith("%")}
 
     def rewrite(self, statements: tuple[Statement, ...], around: tuple[Loop, ...]) -> Iterator[Statement]:
-        """Yield the statements of a body, before every expectation the definition of its correlation, unless known."""
-        known: dict[tuple[Scalar, ...], Ref] = {}
+        """Yield the statements of a body, before an expectation the definition of its covariance."""
+        yield from _gathered(self._rewrite(statements, around))
+
+    def _rewrite(self, statements: tuple[Statement, ...], around: tuple[Loop, ...]) -> Iterator[Statement]:
+        known: dict[Scalar, Ref] = {}
         for statement in statements:
             if isinstance(statement, Loop):
-                starts: dict[tuple[Scalar, ...], Ref] = {}
+                starts: dict[Scalar, Ref] = {}
                 initial = tuple(let for first in statement.initial for let in self._rewrite_let(first, around, starts))
                 body = tuple(self.rewrite(statement.body, (*around, statement)))
                 yield replace(statement, initial=initial, body=body)
@@ -91,22 +93,24 @@ class _Planner:
             else:
                 yield from self._rewrite_let(statement, around, known)
 
-    def _rewrite_let(
-        self, let: Definition, around: tuple[Loop, ...], known: dict[tuple[Scalar, ...], Ref]
-    ) -> Iterator[Definition]:
+    def _rewrite_let(self, let: Definition, around: tuple[Loop, ...], known: dict[Scalar, Ref]) -> Iterator[Definition]:
         node = let.value if isinstance(let, Let) else None
         if not isinstance(let, Let) or not isinstance(node, Expectation):
             yield let
             return
         left, right = find_sides(let.name, node, around, self._inline)
-        *_, q1, q2, c = node.args
+        covariance = node.args[-1]
         names = self.ir.merged.get(let.name, (let.name,))
         tables = self.left.add(left, around), self.right.add(right, around)
         self.series[let.name, let.indices] = Series(len(self.series), *tables, names)
-        if (q1, q2, c) not in known:
-            known[q1, q2, c] = Ref(f"%rho.{let.name}", let.indices)
-            yield Let(f"%rho.{let.name}", let.indices, Op(CORRELATION, (q1, q2, c)))
-        yield replace(let, value=replace(node, args=(known[q1, q2, c],)))
+        if not self._is_kept(covariance) and covariance not in known:
+            known[covariance] = Ref(f"%covariance.{let.name}", let.indices)
+            yield Let(f"%covariance.{let.name}", let.indices, covariance)
+        yield replace(let, value=replace(node, args=(known.get(covariance, covariance),)))
+
+    def _is_kept(self, scalar: Scalar) -> bool:
+        """Return whether a scalar is a quantity of the pair that was defined before."""
+        return isinstance(scalar, Ref) and scalar.copy is Copy.OWN and scalar.name not in self.ir.grams
 
     def _inline(self, scalar: Scalar) -> Scalar:
         """Return a law with the temporaries that it reads written out."""
@@ -115,3 +119,19 @@ class _Planner:
         if isinstance(scalar, Ref) and scalar.copy is Copy.OWN and (scalar.name, scalar.indices) in self.temporaries:
             return self._inline(self.temporaries[scalar.name, scalar.indices])
         return scalar
+
+
+def _gathered(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """Yield a body with the expectations over one covariance together, where the first was: they need nothing else."""
+    groups: list[list[Statement]] = []
+    places: dict[tuple[Scalar, ...], list[Statement]] = {}
+    for statement in statements:
+        value = statement.value if isinstance(statement, Let) else None
+        group = places.get(value.args) if isinstance(value, Expectation) else None
+        if group is not None:
+            group.append(statement)
+            continue
+        groups.append([statement])
+        if isinstance(value, Expectation):
+            places[value.args] = groups[-1]
+    yield from (statement for group in groups for statement in group)

@@ -7,10 +7,13 @@ import keyword
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from tensorprog.codegen.arrays.requests import ArrayPlan
 from tensorprog.codegen.laws import Side
 from tensorprog.kernel.ir import Copy, Index, KernelIR, definitions, expressions, ranges, reads, references
+
+if TYPE_CHECKING:
+    from tensorprog.codegen.arrays.requests import ArrayPlan
 
 __all__ = [
     "KernelSource",
@@ -130,7 +133,7 @@ class KernelSource:
     `left` and `right` lay out the per-sample quantities of the rows and of the columns, `grams` and `sizes` are the
     names of the entries of the arrays of these names, and `out` has one entry per result. With numerical expectations
     the function is `tile(grams, left, right, sizes, out, a, rest_a, b, rest_b, missed, worst)`: coefficients and
-    remainders of the tables of `plan`, rows (tables, N1, ·) and columns (tables, ·, N2), the marks (N1, N2) of entries
+    remainders of the tables of `plan`, of samples (N1, tables, ·) and (N2/32, tables, ·), the marks (N1, N2) of entries
     that must be computed in another way, and the largest remainder of every series. For programs over axes it is
     `tile(left, right, sizes, tables, work, upper, out)`, and `arrays` says what the tables hold; with numerical
     expectations it has four more arguments: rows of coefficients a (N1, ·) and b (N2, ·), `missed` and `worst`.

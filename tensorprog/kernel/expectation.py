@@ -3,7 +3,8 @@
 Mehler: with a_k = E[φ(m₁ + √q₁ z) h_k(z)] and b_k likewise for ψ, h_k the normalized Hermite polynomials,
 E[φ(u) ψ(v)] = Σ_k a_k b_k ρᵏ, and by Parseval what lies beyond degree K is at most |ρ|^K √(Σ_{k≥K} a_k² Σ_{k≥K} b_k²).
 The coefficients belong to single samples, so a block costs one polynomial in ρ per entry. Entries whose bound is above
-the tolerance are integrated in two dimensions, or in one around a closed form.
+the tolerance are integrated in two dimensions, or in one around a closed form. The rules of integration, with sympy and
+scipy behind some of them, are imported when the first expectation asks for them: most programs have none.
 """
 
 from __future__ import annotations
@@ -16,11 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.dual.pairs.hermite import hermite_factors
-from tensorprog.dual.pairs.quadrature import pair_quadrature, point_quadrature
-from tensorprog.dual.pairs.slices import find_slice, sliced_quadrature
+from tensorprog.kernel.factors import DEGREES, ROUNDING, Factors, find_factors
 from tensorprog.kernel.ir import JOINT, Expectation
-from tensorprog.kernel.joint import joint_expectation
 from tensorprog.nonlin.expression import Expr
 
 __all__ = ["DEGREES", "TOLERANCE", "Factors", "Laws", "Numerics"]
@@ -30,34 +28,11 @@ Array = npt.NDArray[np.float64]
 TOLERANCE = 1e-12
 """The largest remainder of a series, relative to √(E φ² · E ψ²), at which it is used."""
 
-DEGREES = (8, 16, 32, 64, 128, 192)
-"""The numbers of Hermite coefficients among which every entry gets the smallest that its bound allows."""
-
-ROUNDING = 4e-15
-"""What rounding may do to an expectation, relative to √(E φ² · E ψ²): no error is stated to be less."""
-
-_UNSURE, _HUGE = 1e-13, 1e200
-"""An error of Hermite coefficients, relative to √(E φ²), with which they are not used; what their tails become."""
-
 _CHUNK = 4096
 """How many pairs are integrated at once."""
 
-_REMEMBERED = 1 << 19
+_REMEMBERED = 1 << 16
 """How many laws are remembered with their Hermite coefficients, 1.6 KB each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """The Hermite coefficients (K, N) of a function under N laws, its norms E φ², and Σ_{k≥K} a_k² for `DEGREES`.
-
-    The tails are bounds: Σ_{k≥K} a_k² is known to the accuracy of E φ² only. They are huge where the coefficients are
-    not accurate, so that hardly any series meets its tolerance. `error` is the largest √Σ δa_k², relative to √(E φ²).
-    """
-
-    coefficients: Array
-    norms: Array
-    tails: Mapping[int, Array]
-    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +77,8 @@ class Numerics:
         if node.kind == "PointExpectation":
             value, error, scale = self._point(functions[0], laws)
         elif node.kind == JOINT:
+            from tensorprog.kernel.joint import joint_expectation
+
             value, error, scale = joint_expectation(functions[0], laws, self.parameters)
         elif _is_outer(laws):
             value, error, scale = self._block(node.functions, laws)
@@ -123,6 +100,8 @@ class Numerics:
             self.errors[name] = max(error, self.errors.get(name, 0.0))
 
     def _point(self, function: Expr, laws: list[Array]) -> tuple[Array, Array, Array]:
+        from tensorprog.dual.pairs.quadrature import point_quadrature
+
         shape = np.broadcast_shapes(*(law.shape for law in laws))
         m, q = (np.broadcast_to(law, shape).ravel() for law in laws)
         value, error = _over_finite((m, q), lambda m, q: point_quadrature(function, m, q, self.parameters))
@@ -139,6 +118,9 @@ class Numerics:
 
     def _integrate(self, phi: Expr, psi: Expr, laws: tuple[Array, ...]) -> tuple[Array, Array]:
         def integrate(m1: Array, m2: Array, q1: Array, q2: Array, c: Array) -> tuple[Array, Array]:
+            from tensorprog.dual.pairs.quadrature import pair_quadrature
+            from tensorprog.dual.pairs.slices import find_slice, sliced_quadrature
+
             if (inner := find_slice(phi, psi)) is not None:
                 return sliced_quadrature(phi, psi, inner, m1, m2, q1, q2, c, self.parameters)
             if (inner := find_slice(psi, phi)) is not None:
@@ -201,7 +183,7 @@ class Numerics:
         key = name, m.tobytes(), q.tobytes()
         found = self._factors.get(key)
         if found is None:
-            found = _find_factors(self.functions[name], m, q, self.parameters)
+            found = find_factors(self.functions[name], m, q, self.parameters)
             self._keep(key, found)
         return found
 
@@ -236,24 +218,9 @@ def _correlation(c: Array, q1: Array, q2: Array) -> Array:
         return np.where(deviation == 0, 0.0, np.clip(c / deviation, -1.0, 1.0))
 
 
-def _find_factors(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Factors:
-    finite = np.isfinite(m) & np.isfinite(q)
-    coefficients, norms = np.full((len(m), DEGREES[-1]), np.nan), np.full(len(m), np.nan)
-    error = np.full(len(m), np.nan)
-    if finite.any():
-        laws = m[finite], q[finite]
-        coefficients[finite], norms[finite], error[finite] = hermite_factors(function, *laws, DEGREES[-1], parameters)
-    with np.errstate(all="ignore"):
-        relative = error / np.sqrt(norms)
-        beyond = np.maximum(norms - np.sum(coefficients**2, axis=1), 0.0) + ROUNDING * norms
-        beyond = np.where(relative > _UNSURE, _HUGE * norms, beyond)
-        tails = {degree: beyond + np.sum(coefficients[:, degree:] ** 2, axis=1) for degree in DEGREES}
-    largest = np.max(relative, initial=0.0, where=np.isfinite(relative))
-    return Factors(np.ascontiguousarray(coefficients.T), norms, tails, float(largest))
-
-
 def _norms(function: Expr, m: Array, q: Array, parameters: Mapping[str, float]) -> Array:
     """Return E f² under the laws N(m, q)."""
+    from tensorprog.dual.pairs.hermite import hermite_factors
 
     def integrate(m: Array, q: Array) -> tuple[Array, Array]:
         _, norms, _ = hermite_factors(function, m, q, 1, parameters)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensorprog.runtime.compiled import compiled
+from tensorprog.runtime.simd import prefer_wide_vectors
 
 __all__ = ["fill_series"]
 
@@ -15,6 +16,7 @@ __all__ = ["fill_series"]
 @compiled("float64(float64[::1], int64, float64[::1], int64, float64[::1], int64)", fastmath={"contract", "reassoc"})
 def _product(a: Any, p: int, b: Any, q: int, power: Any, degree: int) -> float:
     """Return Σ_k a[p + k] b[q + k] power[k] for k < degree."""
+    prefer_wide_vectors()
     total = 0.0
     first, second = a[p : p + degree], b[q : q + degree]
     for k in range(degree):
@@ -25,6 +27,7 @@ def _product(a: Any, p: int, b: Any, q: int, power: Any, degree: int) -> float:
 @compiled("void(float64, int64, float64[::1])", fastmath={"contract"})
 def _fill_powers(rho: float, degree: int, power: Any) -> None:
     """Set power[k] = ρᵏ for k < degree, or more of them."""
+    prefer_wide_vectors()
     square = rho * rho
     fourth = square * square
     power[0], power[1], power[2], power[3] = 1.0, rho, square, square * rho

@@ -46,8 +46,14 @@ def test_the_source_sums_series_in_a_loop_of_the_layers() -> None:
     assert plan.left.layout.count == plan.right.layout.count == 2 * 49 + 2
 
 
-def test_the_correlation_of_two_functions_of_one_pair_is_computed_once() -> None:
-    assert emit(lower(tanh_deep())).text.count("= correlation(") == 2
+def test_two_functions_of_one_pair_read_one_covariance_one_after_the_other() -> None:
+    lines = [line.strip() for line in emit(lower(tanh_deep())).text.splitlines() if not line.strip().startswith("#")]
+    places = [number for number, line in enumerate(lines) if line.startswith("add_series(")]
+    calls = [lines[place].split(", ") for place in places]
+    assert len(places) == 4
+    for first in (0, 2):
+        assert places[first + 1] == places[first] + 1
+        assert calls[first][9] == calls[first + 1][9]
 
 
 def test_programs_in_closed_form_have_no_tables() -> None:

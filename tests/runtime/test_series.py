@@ -9,12 +9,12 @@ import pytest
 import sympy as sp
 
 from tensorprog.dual.special import PairExpectation, PointExpectation
-from tensorprog.kernel.expectation import DEGREES, TOLERANCE
+from tensorprog.kernel.expectation import TOLERANCE
 from tensorprog.limit.equations import LimitSystem, X, Y
 from tensorprog.nonlin.expression import Operand, apply
 from tensorprog.runtime.gram import Kernel
-from tensorprog.runtime.intrinsics import correlation
-from tensorprog.runtime.series import series
+from tensorprog.runtime.series import add_series
+from tensorprog.runtime.series_layout import HALF, LANES, LEVELS, STEP
 from tests.codegen.test_series import K, one_expectation
 from tests.kernel.systems import GRAM, SW, D, core, data, equation, system, tanh_deep
 
@@ -96,22 +96,27 @@ def test_a_function_of_one_number_that_vanishes() -> None:
     assert np.array_equal(Kernel(core(), tanh_deep(2))(x, x), np.zeros((4, 4)))
 
 
-def test_the_correlation_is_that_of_the_interpreter_at_the_ends() -> None:
-    assert correlation(0.0, 1.0, 0.0) == correlation(0.0, 0.0, 0.0) == 0.0
-    assert correlation(2.0, 2.0, 2.0 + 1e-15) <= 1.0
-    assert correlation(1e-300, 1e300, -1.0) == pytest.approx(-1.0, rel=1e-15)
-    assert np.isnan(correlation(np.nan, 1.0, 0.5))
+def _row(ratio: float) -> tuple[Any, Any]:
+    """Return the coefficients ratio^k as compiled code reads them, and their remainders."""
+    a = ratio ** np.arange(4000.0)
+    norm = np.sum(a**2)
+    levels = STEP * np.arange(LEVELS)
+    rests = [np.sqrt(np.sum(a[2 * level + parity :: 2] ** 2) / norm) for parity in (0, 1) for level in levels]
+    last = np.sqrt(np.sum(a[2 * HALF :] ** 2) / norm)
+    return np.array([*a[: 2 * HALF : 2], *a[1 : 2 * HALF : 2], 1.0, last]), np.array(rests)
 
 
 def _sum(ratio: float, rho: Any) -> tuple[Any, Any, float]:
     """Return the sums with a_k = b_k = ratio^k, which are those of a geometric series, the marks, and the bound."""
-    a = ratio ** np.arange(4000.0)
-    rests = np.array([np.sqrt(np.sum(a[degree:] ** 2) / np.sum(a**2)) for degree in DEGREES])
-    value, missed = np.empty(len(rho)), np.zeros(len(rho) + 5, np.uint8)
-    b, rest_b = (np.tile(column[:, None], (1, len(rho) + 5)) for column in (a[:192], rests))
-    worst = series(a[:192], rests, b, rest_b, 5, len(rho), TOLERANCE, rho, value, missed)
-    assert not missed[:5].any()
-    return value, missed[5:], worst
+    (row, rests), before = _row(ratio), 64
+    blocks = -(-(before + len(rho)) // LANES)
+    a, rest_a = row.reshape(1, 1, -1), rests.reshape(1, 1, -1)
+    b, rest_b = np.tile(row[None, None, :, None], (blocks, 1, 1, LANES)), np.tile(rests, (blocks, 1, 1))
+    work, missed, worst = np.zeros((2, 32 * blocks)), np.zeros((1, before + len(rho)), np.uint8), np.zeros(1)
+    work[0, : len(rho)] = rho
+    add_series(a, rest_a, b, rest_b, work, missed, worst, 0, 0, 0, 1, 0, 0, before, len(rho), TOLERANCE)
+    assert not missed[0, :before].any()
+    return work[1, : len(rho)], missed[0, before:], worst[0]
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 0.9, 0.98])
@@ -128,4 +133,16 @@ def test_sums_are_those_of_geometric_series_unless_they_are_marked(ratio: float)
 def test_what_is_not_a_number_stays_alone() -> None:
     value, missed, _ = _sum(0.5, np.array([0.5, np.nan, 0.2]))
     assert np.array_equal(np.isnan(value), [False, True, False])
+    assert not missed.any()
+
+
+def test_an_argument_that_is_not_a_number_is_not_lost_where_no_term_is_needed() -> None:
+    value, _, _ = _sum(0.0, np.array([0.5, np.nan, 0.0]))
+    assert np.array_equal(value[[0, 2]], [1.0, 1.0])
+    assert np.isnan(value[1])
+
+
+def test_covariances_beyond_the_variances_are_cut() -> None:
+    value, missed, _ = _sum(0.5, np.array([1.0, 1 + 1e-15, 1.1, -1.0, -1 - 1e-15]))
+    np.testing.assert_allclose(value, [4 / 3] * 3 + [4 / 5] * 2, rtol=1e-12)
     assert not missed.any()

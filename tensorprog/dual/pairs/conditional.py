@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.dual.numeric import determinant
+from tensorprog.dual.values import determinant
 
 __all__ = ["Conditional", "conditional"]
 

@@ -4,7 +4,8 @@ a_k = E[f(m + √q z) h_k(z)], h_k the normalized Hermite polynomials. By Parsev
 b and correlation ρ, |Σ_{k≥K} a_k b_k ρᵏ| ≤ |ρ|^K √((E f² − Σ_{k<K} a_k²)(E g² − Σ_{k<K} b_k²)).
 
 The integrals are composite Gauss–Legendre rules. Their error is judged by the highest Legendre coefficients of f on the
-panels: if p is what the lower ones leave of f, then Σ_k δa_k² ≤ E p². Laws with a large error get finer panels.
+panels: if p is what the lower ones leave of f, then Σ_k δa_k² ≤ E p². Laws with a large error get finer panels. For
+many laws of one mean they are interpolated in log q (`dual.pairs.octaves`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tensorprog.dual.pairs.features import Features, Function, find_features, function
+from tensorprog.dual.pairs.octaves import Fit, Nodes, find_fit, octaves
 from tensorprog.dual.pairs.panels import Marks, find_marks, find_panels, parts, reaches, rule
 from tensorprog.nonlin.expression import Expr
 
-__all__ = ["hermite_factors"]
+__all__ = ["HermiteFactors", "find_hermite_factors", "hermite_factors"]
 
 Array = npt.NDArray[np.float64]
 Shared = tuple[tuple[float, ...], tuple[tuple[float, float], ...], float]
@@ -34,36 +37,109 @@ _FINENESS = (1.0, 2.0, 4.0)
 _TOLERANCE = 1e-14  # an error, relative to √(E f²), for which panels are not made finer
 _HOPELESS = 0.1  # the same for which they would not help
 _ROUNDING = 8e-15  # in all coefficients together, relative to √(E f²)
+_HARDEST = 2e-14  # an error, relative to √(E f²), with which laws are not interpolated
+
+
+@dataclass(frozen=True, slots=True)
+class HermiteFactors:
+    """Hermite coefficients of a function under N laws.
+
+    Attributes:
+        coefficients: a[i, k] = E[f(mᵢ + √qᵢ z) h_k(z)], (N, degree).
+        norms: E f(mᵢ + √qᵢ z)² = Σ_k a[i, k]², (N,).
+        mirrored: E f(mᵢ + √qᵢ z) f(mᵢ − √qᵢ z) = Σ_k (−1)ᵏ a[i, k]², (N,); NaN where it is not known.
+        errors: bounds of √(Σ_k δa_k²), (N,).
+    """
+
+    coefficients: Array
+    norms: Array
+    mirrored: Array
+    errors: Array
+
+    @staticmethod
+    def empty(count: int, degree: int) -> HermiteFactors:
+        """Return factors that are not known yet."""
+        unknown = np.full(count, np.nan)
+        return HermiteFactors(np.full((count, degree), np.nan), unknown, unknown.copy(), np.full(count, np.inf))
+
+    def put(self, rows: Any, found: HermiteFactors) -> None:
+        """Set the factors of some of the laws."""
+        self.coefficients[rows], self.norms[rows] = found.coefficients, found.norms
+        self.mirrored[rows], self.errors[rows] = found.mirrored, found.errors
 
 
 def hermite_factors(f: Expr, m: Any, q: Any, degree: int, symbols: Mapping[str, Any]) -> tuple[Array, Array, Array]:
     """Return a[i, k] = E[f(mᵢ + √qᵢ z) h_k(z)] for k < degree, E f², and bounds of √(Σ_k δa_k²), for laws (N,)."""
+    found = find_hermite_factors(f, m, q, degree, symbols)
+    return found.coefficients, found.norms, found.errors
+
+
+def find_hermite_factors(f: Expr, m: Any, q: Any, degree: int, symbols: Mapping[str, Any]) -> HermiteFactors:
+    """Return the Hermite factors of f under the laws N(mᵢ, qᵢ), (N,)."""
     m, q = np.broadcast_arrays(np.atleast_1d(np.asarray(m, np.float64)), np.atleast_1d(np.asarray(q, np.float64)))
+    factors, apart = HermiteFactors.empty(m.size, degree), np.full(m.size, True)
+    for exponent, rows in octaves(m, q):
+        fit = _fit(f, tuple(sorted(symbols.items())), float(m[0]), degree, exponent)
+        if fit is not None:
+            factors.put(rows, _interpolated(fit, q[rows]))
+            apart[rows] = False
+    (rows,) = np.nonzero(apart)
+    if rows.size:
+        factors.put(rows, _integrated(f, m[rows], q[rows], degree, symbols))
+    return factors
+
+
+@functools.lru_cache(256)
+def _fit(f: Expr, symbols: tuple[tuple[str, Any], ...], m: float, degree: int, exponent: int) -> Fit | None:
+    """Return coefficients, E f² and E f(m + s z) f(m − s z), one after another, as functions of q."""
+
+    def nodes(q: Array) -> Nodes:
+        found = _integrated(f, np.full(len(q), m), q, degree, dict(symbols))
+        values = np.column_stack([found.coefficients, found.norms, found.mirrored])
+        return Nodes(values, found.errors, np.sqrt(found.norms))
+
+    return find_fit(exponent, nodes, _HARDEST)
+
+
+def _interpolated(fit: Fit, q: Array) -> HermiteFactors:
+    values = fit.at(q)
+    coefficients, norms, mirrored = values[:, :-2], values[:, -2], values[:, -1]
+    return HermiteFactors(coefficients, norms, mirrored, fit.error * np.sqrt(norms))
+
+
+def _integrated(f: Expr, m: Array, q: Array, degree: int, symbols: Mapping[str, Any]) -> HermiteFactors:
+    """Return the factors of a function by a quadrature for every law."""
     value, features = function(f, symbols), find_features(f, symbols)
-    factors, norms, errors = np.empty((m.size, degree)), np.empty(m.size), np.full(m.size, np.inf)
-    left = np.arange(m.size)
+    factors, left = HermiteFactors.empty(m.size, degree), np.arange(m.size)
     for fineness in _FINENESS:
         for part in parts(len(left), 256):
             rows = left[part]
-            found = _find(value, features, m[rows], np.sqrt(q[rows]), degree, fineness)
-            factors[rows], norms[rows], errors[rows] = found
+            factors.put(rows, _find(value, features, m[rows], np.sqrt(q[rows]), degree, fineness))
         with np.errstate(all="ignore"):
-            relative = errors[left] / np.sqrt(norms[left])
+            relative = factors.errors[left] / np.sqrt(factors.norms[left])
             left = left[(relative > _TOLERANCE) & (relative < _HOPELESS)]
-    return factors, norms, errors + _ROUNDING * np.sqrt(norms)
+    factors.errors[:] += _ROUNDING * np.sqrt(factors.norms)
+    return factors
 
 
-def _find(
-    value: Function, features: Features, m: Array, s: Array, degree: int, fineness: float
-) -> tuple[Array, Array, Array]:
-    shared = _shared_marks(find_marks(features, m, s, _PANEL))
+def _find(value: Function, features: Features, m: Array, s: Array, degree: int, fineness: float) -> HermiteFactors:
+    marks = _mirrored(find_marks(features, m, s, _PANEL))
+    shared = _shared_marks(marks)
     if shared is None:
-        return _find_apart(value, features, m, s, degree, fineness)
+        return _find_apart(value, marks, m, s, degree, fineness)
     z, weight, polynomials, reached = _table(shared, degree, fineness)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = value(m[:, None] + s[:, None] * z)
+        values, mirrored = (value(m[:, None] + s[:, None] * place) for place in (z, -z))
         norms = values**2 @ weight
-        return values @ polynomials, norms, _unresolved(values, weight) if reached else np.sqrt(norms)
+        errors = _unresolved(values, weight) if reached else np.sqrt(norms)
+        return HermiteFactors(values @ polynomials, norms, (values * mirrored) @ weight, errors)
+
+
+def _mirrored(marks: Marks) -> Marks:
+    """Return the features of f(m + s z) and of f(m − s z), where they differ."""
+    if not marks.kinks.any() and not marks.centres.any():
+        return marks
+    return marks.joined(Marks(-marks.kinks, -marks.centres, marks.widths, marks.panel))
 
 
 def _unresolved(values: Array, weight: Array) -> Array:
@@ -94,7 +170,7 @@ def _shared_marks(marks: Marks) -> Shared | None:
         return None
     centres = sorted({(place, width) for ends in (low, high) for place, width in zip(ends, widths, strict=True)})
     panel = _PANEL * 2.0 ** math.floor(math.log2(float(marks.panel.min()) / _PANEL))
-    return tuple(marks.kinks[0].tolist()), tuple(centres), panel
+    return tuple(sorted(set(marks.kinks[0].tolist()))), tuple(centres), panel
 
 
 @functools.lru_cache(8)
@@ -118,18 +194,17 @@ def _polynomials(z: Array, degree: int) -> Iterator[Array]:
         before, now = now, (z * now - math.sqrt(k) * before) / math.sqrt(k + 1)
 
 
-def _find_apart(
-    value: Function, features: Features, m: Array, s: Array, degree: int, fineness: float
-) -> tuple[Array, Array, Array]:
+def _find_apart(value: Function, marks: Marks, m: Array, s: Array, degree: int, fineness: float) -> HermiteFactors:
     """Return the factors with nodes for every law, a few laws at a time."""
-    factors, norms, errors = np.empty((len(m), degree)), np.empty(len(m)), np.empty(len(m))
+    factors = HermiteFactors.empty(len(m), degree)
     for part in parts(len(m), 16):
-        edges = find_panels(find_marks(features, m[part], s[part], _PANEL), _REACH, fineness, _MOST_PANELS)
+        edges = find_panels(marks.rows(part), _REACH, fineness, _MOST_PANELS)
         z, weight = rule(edges, _ORDER)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = value(m[part, None] + s[part, None] * z)
-            norms[part] = np.sum(weight * values * values, axis=1)
-            errors[part] = np.where(reaches(edges), _unresolved(values, weight), np.sqrt(norms[part]))
+            values, mirrored = (value(m[part, None] + s[part, None] * place) for place in (z, -z))
+            factors.mirrored[part] = np.sum(weight * values * mirrored, axis=1)
+            factors.norms[part] = np.sum(weight * values * values, axis=1)
+            factors.errors[part] = np.where(reaches(edges), _unresolved(values, weight), np.sqrt(factors.norms[part]))
         for k, polynomial in enumerate(_polynomials(z, degree)):
-            factors[part, k] = np.sum(weight * values * polynomial, axis=1)
-    return factors, norms, errors
+            factors.coefficients[part, k] = np.sum(weight * values * polynomial, axis=1)
+    return factors

@@ -38,6 +38,10 @@ class Marks:
     widths: Array
     panel: Array
 
+    def rows(self, part: slice) -> Marks:
+        """Return those of some of the laws."""
+        return Marks(self.kinks[part], self.centres[part], self.widths[part], self.panel[part])
+
     def joined(self, other: Marks) -> Marks:
         """Return both together."""
         return Marks(

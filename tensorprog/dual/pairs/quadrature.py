@@ -12,6 +12,7 @@ Laws with a large error get finer panels; where these are more than can be affor
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ from tensorprog.dual.pairs.estimates import (
     summed,
 )
 from tensorprog.dual.pairs.features import Features, Function, find_features, function
+from tensorprog.dual.pairs.octaves import Fit, Nodes, find_fit, octaves
 from tensorprog.dual.pairs.panels import REACH, find_marks, find_panels, parts, reaches, rule, seen_through
 from tensorprog.dual.pairs.trapezoid import smooth_pairs
 from tensorprog.nonlin.expression import Expr
@@ -43,14 +45,41 @@ Array = npt.NDArray[np.float64]
 _PANEL = 2.0  # the widest panel
 _BLOCK = 1 << 21  # how many integrand values are held at once
 _MOST_NODES = 1 << 27  # of one law; 2 seconds
+_HARDEST = 2e-13  # an error, relative to √(E f²), with which laws are not interpolated
 
 
 def point_quadrature(f: Expr, m: Any, q: Any, symbols: Mapping[str, Any]) -> tuple[Array, Array]:
-    """Return E f(m + √q z) and an estimate of its error, for arrays of laws of one shape."""
+    """Return E f(m + √q z) and an estimate of its error, for arrays of laws of one shape.
+
+    For many laws of one mean they are interpolated in log q (`dual.pairs.octaves`).
+    """
     m, q = np.broadcast_arrays(np.asarray(m, np.float64), np.asarray(q, np.float64))
+    m, q, shape = m.ravel(), q.ravel(), m.shape
+    values, errors, apart = np.empty(m.size), np.empty(m.size), np.full(m.size, True)
+    for exponent, rows in octaves(m, q):
+        fit = _fit(f, tuple(sorted(symbols.items())), float(m[0]), exponent)
+        if fit is not None:
+            values[rows], scale = fit.at(q[rows]).T
+            errors[rows], apart[rows] = fit.error * scale, False
     value, features = function(f, symbols), find_features(f, symbols)
-    blocks = [_point(value, features, m.ravel()[part], np.sqrt(q.ravel()[part])) for part in parts(m.size, 1 << 12)]
-    return _assembled(blocks, m.shape)
+    (rows,) = np.nonzero(apart)
+    blocks = [_point(value, features, m[rows[part]], np.sqrt(q[rows[part]])) for part in parts(len(rows), 1 << 12)]
+    values[rows], errors[rows] = _assembled(blocks, rows.shape)
+    return values.reshape(shape), errors.reshape(shape)
+
+
+@functools.lru_cache(256)
+def _fit(f: Expr, symbols: tuple[tuple[str, Any], ...], m: float, exponent: int) -> Fit | None:
+    """Return E f and √(E f²) as functions of q."""
+    value, features = function(f, dict(symbols)), find_features(f, dict(symbols))
+
+    def nodes(q: Array) -> Nodes:
+        means, roots = np.full(len(q), m), np.sqrt(q)
+        found, errors = _point(value, features, means, roots)
+        scale = deviation(value, means, roots, find_panels(find_marks(features, means, roots, _PANEL), REACH))
+        return Nodes(np.column_stack([found, scale]), errors, scale)
+
+    return find_fit(exponent, nodes, _HARDEST)
 
 
 def pair_quadrature(
