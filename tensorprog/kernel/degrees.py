@@ -185,7 +185,7 @@ _RULES: Mapping[str, _Rule] = {
     "Share": _ratio_root,
     "Det": _determinant,
     "Angle": _angle,
-    **dict.fromkeys(("Turn", "Atan2", "atan2"), _direction),
+    **dict.fromkeys(("Atan2", "atan2"), _direction),
     "Arc": _arc,
     "Versine": lambda degrees, args: _invariant(degrees[:1], args),
     "Shortfall": _shortfall,

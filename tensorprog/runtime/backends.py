@@ -1,4 +1,7 @@
-"""Ways to compute one tile of a pair program: in compiled code, or by the interpreter."""
+"""Ways to compute one tile of a pair program: in compiled code, or by the interpreter.
+
+What only programs over axes need, or only those without, is imported when there is one.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,22 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.codegen.arrays.emit import emit_arrays
-from tensorprog.codegen.cpu import emit
-from tensorprog.codegen.series import IrregularLawError
-from tensorprog.codegen.source import KernelSource, SeriesPlan
+from tensorprog.codegen.laws import IrregularLawError
+from tensorprog.codegen.source import KernelSource
 from tensorprog.errors import DataError, Diagnostic
 from tensorprog.kernel.domain import Domains
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.grid import Space
-from tensorprog.kernel.ir import Copy, KernelIR
+from tensorprog.kernel.ir import KernelIR
 from tensorprog.kernel.text import ir_text
-from tensorprog.runtime.arrays import ArrayBlock
-from tensorprog.runtime.deviation import deviation_tile
-from tensorprog.runtime.features import Features, gram_tile, pack
+from tensorprog.runtime.blocks import CompiledBlock, ProfileBlock, SeriesBlock
+from tensorprog.runtime.deviation import deviation_tile, versine_tile
+from tensorprog.runtime.features import Features, gram_tile
 from tensorprog.runtime.interpreted import Interpreter
 from tensorprog.runtime.load import Compiled, load
 from tensorprog.runtime.parts import has_arrays
-from tensorprog.runtime.positions import gram_entries
-from tensorprog.runtime.tables import TableReader
-from tensorprog.runtime.thread_arrays import ThreadArrays
+from tensorprog.runtime.positions import gram_entries, versine_entries
+from tensorprog.runtime.profile import Profile
 from tensorprog.runtime.tiles import Tile
 
 __all__ = ["BACKENDS", "Block", "Run", "check_backend", "compile_source", "prepare", "source_text"]
@@ -88,7 +88,9 @@ class Run:
             return self._deviations(name, rows, columns, None, None)
         left, right = self.left.left[name][rows], self.right.right[name][columns]
         domain = None if self.domains is None else self.domains.pair.get(name)
-        return gram_tile(left, right) if domain is None or not domain.axes else gram_entries(left, right, domain)
+        if domain is None or not domain.axes:
+            return versine_tile(left, right) if name in self.ir.versines else gram_tile(left, right)
+        return (versine_entries if name in self.ir.versines else gram_entries)(left, right, domain)
 
 
 def check_backend(backend: str) -> None:
@@ -115,9 +117,21 @@ def _emit(ir: KernelIR, backend: str) -> KernelSource | None:
     if backend != "cpu":
         return None
     try:
-        return emit_arrays(ir) if has_arrays(ir) else emit(ir)
+        return _emit_arrays(ir) if has_arrays(ir) else _emit_scalars(ir)
     except IrregularLawError:
         return None
+
+
+def _emit_arrays(ir: KernelIR) -> KernelSource:
+    from tensorprog.codegen.arrays.emit import emit_arrays
+
+    return emit_arrays(ir)
+
+
+def _emit_scalars(ir: KernelIR) -> KernelSource:
+    from tensorprog.codegen.cpu import emit
+
+    return emit(ir)
 
 
 def compile_source(ir: KernelIR, backend: str) -> Compiled | None:
@@ -126,61 +140,15 @@ def compile_source(ir: KernelIR, backend: str) -> Compiled | None:
     return None if source is None else load(source)
 
 
-def prepare(run: Run, compiled: Compiled | None) -> Block:
-    """Return what computes the tiles of one run."""
+def prepare(run: Run, compiled: Compiled | None, profile: Profile | None = None) -> Block:
+    """Return what computes the tiles of one run: a series in the angle if there is one."""
+    if profile is not None:
+        return ProfileBlock(run, profile)
     if compiled is None:
         return Interpreter(run)
     if compiled.source.arrays is not None:
+        from tensorprog.runtime.arrays import ArrayBlock
+
         return ArrayBlock(run, compiled)
     plan = compiled.source.plan
-    return _CompiledBlock(run, compiled) if plan is None else _SeriesBlock(run, compiled, plan)
-
-
-class _CompiledBlock:
-    """Tiles by compiled code. The array that is returned is used again for the next tile of the same thread."""
-
-    def __init__(self, run: Run, compiled: Compiled) -> None:
-        self.arrays = ThreadArrays()
-        self.run, self.compiled, self.source = run, compiled, compiled.source
-        self.left, self.right = pack(self.source.left, run.left.samples), pack(self.source.right, run.right.samples)
-        self.sizes = np.array([run.parameters[name] for name in self.source.sizes] or [0.0])
-
-    def __call__(self, tile: Tile) -> Array:
-        """Return one tile."""
-        left = np.ascontiguousarray(self.left[:, tile.rows])
-        right = np.ascontiguousarray(self.right[:, tile.columns])
-        grams = self._grams(tile)
-        out = self.arrays.take("out", (len(self.source.results), left.shape[1], right.shape[1]))
-        self._fill(tile, grams, left, right, self.sizes, out)
-        return out
-
-    def _fill(self, tile: Tile, *arguments: Array) -> None:
-        """Run the compiled function; the last argument is the array of the results."""
-        self.compiled.tile(*arguments)
-
-    def _grams(self, tile: Tile) -> Array:
-        rows, columns = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
-        grams = self.arrays.take("grams", (max(len(self.source.grams), 1), rows, columns))
-        self.run.fill_grams(self.source.grams, tile.rows, tile.columns, grams)
-        return grams
-
-
-class _SeriesBlock(_CompiledBlock):
-    """Hermite series in compiled code; entries for which one is not exact enough are left to the interpreter."""
-
-    def __init__(self, run: Run, compiled: Compiled, plan: SeriesPlan) -> None:
-        super().__init__(run, compiled)
-        self.plan, self.interpreter = plan, Interpreter(run)
-        families = self.source.left.families, self.source.right.families
-        self.rows = TableReader(plan.left, Copy.LEFT, run.left.samples, families[0], run.numerics)
-        self.columns = TableReader(plan.right, Copy.RIGHT, run.right.samples, families[1], run.numerics)
-
-    def _fill(self, tile: Tile, *arguments: Array) -> None:
-        out = arguments[-1]
-        missed, worst = np.zeros(out.shape[1:], np.uint8), np.zeros(len(self.plan.series))
-        rows, columns = self.rows.read(tile.rows), self.columns.read(tile.columns)
-        self.compiled.tile(*arguments, *rows.by_sample(), *columns.by_degree(), missed, worst)
-        for series in self.plan.series.values():
-            for name in series.quantities:
-                self.run.numerics.remember(name, float(worst[series.number]))
-        self.interpreter.correct(tile, out, missed)
+    return CompiledBlock(run, compiled) if plan is None else SeriesBlock(run, compiled, plan)

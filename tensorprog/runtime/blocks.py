@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from tensorprog.codegen.source import SeriesPlan
 from tensorprog.kernel.ir import Copy
-from tensorprog.runtime.chebyshev import fill_series_of_angle
 from tensorprog.runtime.deviation import deviation_tile
+from tensorprog.runtime.entry import Entry
 from tensorprog.runtime.features import gram_tile, pack
 from tensorprog.runtime.interpreted import Interpreter
 from tensorprog.runtime.profile import Profile
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["CompiledBlock", "ProfileBlock", "SeriesBlock"]
 
 Array = npt.NDArray[np.float64]
+
+_fill_series_of_angle = Entry("tensorprog.runtime.chebyshev", "fill_series_of_angle")
 
 
 class CompiledBlock:
@@ -69,8 +71,8 @@ class SeriesBlock(CompiledBlock):
     def _fill(self, tile: Tile, *arguments: Array) -> None:
         out = arguments[-1]
         missed, worst = np.zeros(out.shape[1:], np.uint8), np.zeros(len(self.plan.series))
-        rows, columns = self.rows.read(tile.rows), self.columns.read(tile.columns)
-        self.compiled.tile(*arguments, *rows.by_sample(), *columns.by_block(), missed, worst)
+        coefficients = *self.rows.by_sample(tile.rows), *self.columns.by_block(tile.columns)
+        self.compiled.tile(*arguments, *coefficients, missed, worst)
         for series in self.plan.series.values():
             for name in series.quantities:
                 self.run.numerics.remember(name, float(worst[series.number]))
@@ -92,12 +94,12 @@ class ProfileBlock:
         """Return one tile; its array is used again for the next tile of the same thread."""
         parts = tile.rows, tile.columns
         left, right = (vectors[part] for vectors, part in zip(self.vectors, parts, strict=True))
-        squares = (squares[part] for squares, part in zip(self.squares, parts, strict=True))
+        one, other = (squares[part] for squares, part in zip(self.squares, parts, strict=True))
         norms = (norms[part] for norms, part in zip(self.norms, parts, strict=True))
         scales = (np.ascontiguousarray(s[:, part]) for s, part in zip(self.scales, parts, strict=True))
         shape = len(left), len(right)
         gram = gram_tile(left, right, self.arrays.take("gram", shape))
-        deviation = deviation_tile(gram, left, right, *squares, self.arrays.take("deviation", shape))
+        deviation = deviation_tile(gram, left, right, one, other, self.arrays.take("deviation", shape))
         out = self.arrays.take("out", (len(self.profile.series), *shape))
-        fill_series_of_angle(gram, deviation, *norms, *scales, self.profile.series, out)
+        _fill_series_of_angle(gram, deviation, *norms, *scales, self.profile.series, out)
         return out

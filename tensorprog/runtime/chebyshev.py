@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorprog.runtime.compiled import compiled
+from tensorprog.runtime.entry import uncompiled
 from tensorprog.runtime.intrinsics import arc
 from tensorprog.runtime.simd import prefer_wide_vectors
 
@@ -16,7 +16,7 @@ __all__ = ["fill_series_of_angle"]
 _STRIP = 128
 
 
-@compiled(
+@uncompiled(
     "void(float64[:, ::1], float64[:, ::1], float64[::1], float64[::1], float64[:, ::1], float64[:, ::1],"
     " float64[:, ::1], float64[:, :, ::1])",
     fastmath={"contract", "nsz"},

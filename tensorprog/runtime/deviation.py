@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from tensorprog.dual.distribution import product_error
-from tensorprog.runtime.compiled import compiled
-from tensorprog.runtime.simd import prefer_wide_vectors
+from tensorprog.runtime.entry import Entry
 
-__all__ = ["deviation_tile"]
+__all__ = ["deviation_tile", "unit_vectors", "versine_tile"]
 
 Array = npt.NDArray[np.float64]
 
@@ -20,6 +17,8 @@ _NEAR = 2.0**-12
 
 _CHUNK = 1 << 20
 """How many numbers are held at a time."""
+
+_fill = Entry("tensorprog.runtime.passes", "fill_deviations")
 
 
 def deviation_tile(
@@ -39,8 +38,8 @@ def deviation_tile(
         out: the array to fill, (N1, N2) and contiguous; a new one by default.
     """
     deviation = np.empty(gram.shape) if out is None else out
-    near = _fill(np.ascontiguousarray(gram), _reciprocals(left_squares), _reciprocals(right_squares), deviation)
-    if near:
+    scales = _reciprocals(left_squares), _reciprocals(right_squares)
+    if _fill(np.ascontiguousarray(gram), *scales, deviation, _NEAR):
         with np.errstate(all="ignore"):
             _refine(deviation, left, right)
     return deviation
@@ -50,23 +49,6 @@ def _reciprocals(squares: Array) -> Array:
     """Return 1/‖u‖, 0 for vectors that are zero."""
     with np.errstate(all="ignore"):
         return np.where(squares > 0.0, 1.0 / np.sqrt(squares), np.where(np.isnan(squares), squares, 0.0))
-
-
-@compiled(
-    "int64(float64[:, ::1], float64[::1], float64[::1], float64[:, ::1])",
-    fastmath={"contract"},
-)
-def _fill(gram: Any, left: Any, right: Any, out: Any) -> int:
-    """Fill out = 1 − |gram| left right, and return how many entries are near 0."""
-    prefer_wide_vectors()
-    near = 0
-    for i in range(gram.shape[0]):
-        scale = left[i]
-        for j in range(gram.shape[1]):
-            value = 1.0 - (abs(gram[i, j]) * scale) * right[j]
-            out[i, j] = value
-            near += 1 if value < _NEAR else 0
-    return near
 
 
 def _refine(deviation: Array, left: Array, right: Array) -> None:
@@ -99,3 +81,16 @@ def _scaled(rows: Array) -> Array:
 def _dot(u: Array, v: Array) -> Array:
     """Return ⟨u, v⟩ of rows, summed in the same order for all u and v: a multiple of v has that multiple of it."""
     return np.sum(u * v, axis=1)
+
+
+def unit_vectors(vectors: Array) -> Array:
+    """Return vectors u (…, d) as u/‖u‖, zero where u = 0: ½‖û − v̂‖² = 1 − cos θ, θ to about 1e-16."""
+    largest = np.max(np.abs(vectors), axis=-1, keepdims=True, initial=0.0)
+    with np.errstate(all="ignore"):
+        scaled = vectors / np.where(largest > 0.0, largest, 1.0)
+        return np.asarray(scaled / np.maximum(np.sqrt(np.sum(scaled * scaled, axis=-1, keepdims=True)), 1.0))
+
+
+def versine_tile(left: Array, right: Array) -> Array:
+    """Return ½‖u − v‖² for all pairs of unit vectors (N1, d) and (N2, d)."""
+    return np.stack([0.5 * np.sum((row - right) ** 2, axis=1) for row in left])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +16,31 @@ from tensorprog.core.evaluate import Binding, bind, check_pair
 from tensorprog.core.ir import Core
 from tensorprog.errors import DataError, Diagnostic, PrecisionWarning
 from tensorprog.kernel.demand import find_domains
+from tensorprog.kernel.domain import Domain
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.extents import find_extents
 from tensorprog.kernel.grid import pair_space
 from tensorprog.kernel.interpret import interpret_diagonal
-from tensorprog.kernel.ir import JOINT, KernelIR, Result, expectations
-from tensorprog.kernel.lower import LimitSystem, lower
+from tensorprog.kernel.ir import JOINT, Copy, KernelIR, Result, expectations
 from tensorprog.kernel.select import select
 from tensorprog.runtime.backends import Block, Run, check_backend, compile_source, prepare, source_text
 from tensorprog.runtime.diagonal import find_diagonals, swap_copies, symmetric
-from tensorprog.runtime.features import prepare_features, values_of_parameters
+from tensorprog.runtime.features import Features, prepare_features, values_of_parameters
 from tensorprog.runtime.load import Compiled
+from tensorprog.runtime.lowered import Lowered, lower_system
 from tensorprog.runtime.overflow import describe_overflow
 from tensorprog.runtime.parts import choose_edge, has_arrays, pair_part
+from tensorprog.runtime.profile import Profile, ProfileFinder
 from tensorprog.runtime.repeats import Repeats, find_repeats
 from tensorprog.runtime.report import Report, list_choices
 from tensorprog.runtime.store import store_tile
 from tensorprog.runtime.targets import Targets, check_targets
 from tensorprog.runtime.tiles import ROWS, Tile, count_threads, run_tiles, schedule, single_threaded
 
-__all__ = ["KINDS", "Kernel"]
+if TYPE_CHECKING:
+    from tensorprog.limit.equations import LimitSystem
+
+__all__ = ["KINDS", "Kernel", "Request"]
 
 Array = npt.NDArray[np.float64]
 Data = Any
@@ -52,7 +58,7 @@ _SYMMETRIC = frozenset({"nngp", "ntk"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     """What a call asks for: kinds of kernel of one output, and whether the answer is a tuple of them."""
 
     output: str
@@ -63,7 +69,13 @@ class _Request:
         """Return the arrays in the form that was asked for."""
         if self.single:
             return arrays[0]
-        return namedtuple("Kernels", self.kinds)(*arrays)
+        return _tuple_of(self.kinds)(*arrays)
+
+
+@functools.cache
+def _tuple_of(kinds: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the type of a tuple with a field for every kind of kernel."""
+    return namedtuple("Kernels", kinds)
 
 
 class Kernel:
@@ -81,15 +93,18 @@ class Kernel:
         progress: if set, called with the numbers of tiles that are done and that there are.
     """
 
-    def __init__(self, core: Core, system: LimitSystem, backend: str = "cpu", dtype: str = "float64") -> None:
+    def __init__(self, core: Core, system: LimitSystem | Lowered, backend: str = "cpu", dtype: str = "float64") -> None:
         check_backend(backend)
-        self.core, self.backend, self.dtype = core, backend, _dtype(dtype)
-        self.ir = lower(system)
+        lowered = system if isinstance(system, Lowered) else lower_system(core, system)
+        self.core, self.backend, self.dtype = core, backend, check_dtype(dtype)
+        self.ir = lowered.ir
         self.threads = count_threads()
         self.progress: Callable[[int, int], None] | None = None
-        self._refused = dict(system.refused)
+        self._refused = dict(lowered.refused)
         self._compiled: dict[tuple[tuple[str, str], ...], Compiled | None] = {}
         self._errors: dict[tuple[str, str], float] = {}
+        self._profiles: dict[tuple[str, str], Profile | None] = {}
+        self._selected: dict[tuple[tuple[str, str], ...], tuple[KernelIR, KernelIR, ProfileFinder | None]] = {}
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{result.kind} of {result.output}" for result in self.ir.results)
@@ -129,25 +144,33 @@ class Kernel:
         Warns:
             PrecisionWarning: a numerical expectation missed its tolerance by far; `report` says which, and by how much.
         """
-        request = self._request(get, output)
+        request = self.request(get, output)
         first = bind(self.core, x1, dtype=np.float64, allow_nonfinite=allow_nonfinite)
         second = None if x2 is None else bind(self.core, x2, dtype=np.float64, allow_nonfinite=allow_nonfinite)
         if second is not None:
             check_pair(first, second, self.core)
+        answer = self.evaluate(request, first, second, out, allow_nonfinite=allow_nonfinite)
+        self.warn_if_imprecise(stacklevel=3)
+        return answer
+
+    def evaluate(
+        self, request: Request, first: Binding, second: Binding | None, out: Any, *, allow_nonfinite: bool
+    ) -> Any:
+        """Return kernel matrices of data that are bound: what a call returns, and no warning."""
         shape = self._shape(request, first, first if second is None else second)
         targets = check_targets(out, request.kinds, shape, self.dtype, single=request.single)
         for group in _groups(request.kinds, symmetric=second is None):
             self._fill(request.output, group, first, second, targets, allow_nonfinite)
-        self._warn_if_imprecise()
         return request.answer([targets[kind] for kind in request.kinds])
 
-    def _warn_if_imprecise(self) -> None:
+    def warn_if_imprecise(self, stacklevel: int) -> None:
+        """Warn whoever is so many calls above if a numerical expectation missed its tolerance by far."""
         joint = {let.name for let, node in expectations((*self.ir.sample, *self.ir.pair)) if node.kind == JOINT}
         allowed = {name: COARSEST_JOINT if name[1] in joint else COARSEST for name in self._errors}
         error = max((found for name, found in self._errors.items() if found > allowed[name]), default=0.0)
         if error:
             message = f"a numerical expectation has an error of {error:.0e} (relative to its size): see report"
-            warnings.warn(message, PrecisionWarning, stacklevel=3)
+            warnings.warn(message, PrecisionWarning, stacklevel=stacklevel)
 
     def diag(
         self, x: Data, get: str | Sequence[str] = "ntk", *, output: str | None = None, allow_nonfinite: bool = False
@@ -156,7 +179,7 @@ class Kernel:
 
         Args and errors are those of a call.
         """
-        request = self._request(get, output)
+        request = self.request(get, output)
         ir = select(self.ir, [(request.output, kind) for kind in request.kinds])
         binding = bind(self.core, x, dtype=np.float64, allow_nonfinite=allow_nonfinite)
         run = None if has_arrays(ir) else self._prepare(ir, binding, None)
@@ -180,9 +203,16 @@ class Kernel:
             self.threads,
             files,
             list_choices(self.ir, self._errors),
+            {key: profile for key, profile in self._profiles.items() if profile is not None},
         )
 
-    def _request(self, get: str | Sequence[str], output: str | None) -> _Request:
+    def request(self, get: str | Sequence[str], output: str | None) -> Request:
+        """Return what the arguments of a call ask for.
+
+        Raises:
+            DataError: an unknown kernel or output.
+            LimitError: the kernel that is asked for was refused.
+        """
         kinds = (get,) if isinstance(get, str) else tuple(get)
         outputs = [entry.name for entry in self.core.outputs]
         name = outputs[0] if output is None else output
@@ -192,7 +222,7 @@ class Kernel:
             raise _fail("TP450", f"get={get!r} does not name one or more kernels, each once", _kinds_hint())
         for kind in kinds:
             self._check_kind(name, kind)
-        return _Request(name, kinds, isinstance(get, str))
+        return Request(name, kinds, isinstance(get, str))
 
     def _check_kind(self, output: str, kind: str) -> None:
         if kind not in KINDS:
@@ -203,7 +233,7 @@ class Kernel:
             raise self._refused[output, kind]
         raise _fail("TP450", f"the output {output!r} has no {kind}")
 
-    def _shape(self, request: _Request, first: Binding, second: Binding) -> tuple[int, ...]:
+    def _shape(self, request: Request, first: Binding, second: Binding) -> tuple[int, ...]:
         """Return the shape of a kernel of an output."""
         (axes, *_) = (result.axes for result in self.ir.results if result.output == request.output)
         extents = find_extents(self.ir, first.sizes, second.sizes)
@@ -215,13 +245,23 @@ class Kernel:
         parameters = values_of_parameters(ir, first, other)
         domains = find_domains(ir, first.sizes, other.sizes) if has_arrays(ir) else None
         numerics = Numerics(ir.functions, parameters)
-        left = prepare_features(self.core, ir, first, numerics, None if domains is None else domains.sample_left)
+        left = self._features(ir, Copy.LEFT, first, numerics, None if domains is None else domains.sample_left)
         right = left
         if second is not None:
-            right = prepare_features(self.core, ir, second, numerics, None if domains is None else domains.sample_right)
+            right = self._features(ir, Copy.RIGHT, second, numerics, None if domains is None else domains.sample_right)
         self._remember("sample", numerics)
         space = None if domains is None else pair_space(ir, domains, first.sizes, other.sizes)
-        return Run(ir, left, right, parameters, Numerics(ir.functions, parameters), domains, space)
+        return Run(self._of_pairs(ir), left, right, parameters, Numerics(ir.functions, parameters), domains, space)
+
+    def _features(
+        self, ir: KernelIR, side: Copy, binding: Binding, numerics: Numerics, domains: Mapping[str, Domain] | None
+    ) -> Features:
+        """Return the features of the data on one side."""
+        return prepare_features(self.core, ir, binding, numerics, domains)
+
+    def _of_pairs(self, ir: KernelIR) -> KernelIR:
+        """Return what runs on tiles."""
+        return ir
 
     def _diagonals(self, ir: KernelIR, run: Run | None, binding: Binding, allow_nonfinite: bool) -> list[Array]:
         """Return the diagonals of all results, of the samples on the left of `run`."""
@@ -245,6 +285,17 @@ class Kernel:
             self._compiled[key] = compile_source(ir, self.backend)
         return self._compiled[key]
 
+    def _parts(self, output: str, kinds: tuple[str, ...]) -> tuple[KernelIR, KernelIR, ProfileFinder | None]:
+        """Return the program of some kernels, what of it runs on tiles, and what finds functions of the angle."""
+        key = tuple((output, kind) for kind in kinds)
+        if key not in self._selected:
+            ir = select(self.ir, key)
+            self._selected[key] = (ir, pair_part(ir), None) if has_arrays(ir) else (ir, ir, self._finder(ir))
+        return self._selected[key]
+
+    def _finder(self, ir: KernelIR) -> ProfileFinder | None:
+        return ProfileFinder(ir) if self.backend == "cpu" else None
+
     def _fill(
         self,
         output: str,
@@ -255,10 +306,11 @@ class Kernel:
         allow_nonfinite: bool,
     ) -> None:
         """Compute the kernels `kinds`, symmetric ones all or none of them, and write them to their targets."""
-        ir = select(self.ir, [(output, kind) for kind in kinds])
-        part = pair_part(ir) if has_arrays(ir) else ir
+        ir, part, finder = self._parts(output, kinds)
         run = self._prepare(part, first, second)
-        block = prepare(run, self._compile(part))
+        profile = None if finder is None else finder.find(run)
+        self._profiles |= {(output, kind): profile for kind in kinds}
+        block = prepare(run, None if profile is not None else self._compile(run.ir), profile)
         upper = second is None and kinds[0] in _SYMMETRIC
         diagonals, repeats = [], None
         if second is None:
@@ -350,7 +402,7 @@ def _diagonal(run: Run, result: Result, allow_nonfinite: bool) -> Array:
     return diagonal
 
 
-def _dtype(dtype: Any) -> np.dtype[Any]:
+def check_dtype(dtype: Any) -> np.dtype[Any]:
     for known in (np.float32, np.float64):
         if dtype in (known, known.__name__, np.dtype(known)):
             return np.dtype(known)

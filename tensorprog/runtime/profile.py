@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from tensorprog.kernel.degrees import UNCHANGED, Degree, result_degrees
 from tensorprog.kernel.effort import effort
@@ -139,7 +138,8 @@ def _fitted(nodes: Array, checks: Array) -> tuple[Array, float] | None:
     if not np.isfinite(nodes).all() or not np.isfinite(checks).all():
         return None
     size = np.abs(checks[:, :1]) + np.finfo(np.float64).tiny
-    coefficients = fft.dct(nodes, type=1, axis=1) / (_NODES - 1)
+    mirrored = np.concatenate([nodes, nodes[:, -2:0:-1]], axis=1)
+    coefficients = np.fft.rfft(mirrored, axis=1).real / (_NODES - 1)
     coefficients[:, [0, -1]] *= 0.5
     places = 2 * _CHECKS / math.pi - 1
     errors: dict[int, float] = {}
@@ -155,4 +155,4 @@ def _fitted(nodes: Array, checks: Array) -> tuple[Array, float] | None:
 
 def _price(series: Array) -> float:
     """Return what an entry costs, in the unit of `kernel.effort`."""
-    return 40.0 + 2.5 * series.size
+    return 120.0 + 1.5 * series.size

@@ -63,7 +63,7 @@ def _libraries() -> ThreadpoolController:
 
 def single_threaded() -> AbstractContextManager[object]:
     """Return a context in which matrix products stay in their thread: the tiles have all the others."""
-    return _libraries().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 def run_tiles(tiles: tuple[Tile, ...], compute: Callable[[Tile], None], threads: int) -> None:
