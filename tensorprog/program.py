@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tensorprog.compiler import stage
-from tensorprog.errors import DataError, Diagnostic, ParseError, Source
+from tensorprog.errors import DataError, Diagnostic, LimitError, ParseError, Source
 from tensorprog.syntax.tree import Num, SyntaxTree
 from tensorprog.syntax.unparse import unparse
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tensorprog.core.ir import Core, Input, Output, Parameter
     from tensorprog.finite.network import FiniteNetwork
     from tensorprog.limit.derivation import Derivation
+    from tensorprog.limit.extents import NeedsExtents
     from tensorprog.runtime.gram import Kernel
+    from tensorprog.runtime.per_extent import KernelPerExtent
     from tensorprog.verify.report import Verification
 
 __all__ = ["Program", "load", "parse"]
@@ -82,7 +84,7 @@ class Program:
 
     tree: SyntaxTree
     _core: Core = field(compare=False, repr=False)
-    _derivations: dict[str, Derivation] = field(default_factory=dict, compare=False, repr=False)
+    _derivations: dict[Hashable, Derivation] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         return unparse(self.tree)
@@ -138,25 +140,45 @@ class Program:
         """The program as a frozen networkx graph: a view, never the program itself."""
         return stage("graph")(self._core)
 
-    def derive(self, expectations: Literal["auto", "numeric"] = "auto") -> Derivation:
+    def derive(
+        self, expectations: Literal["auto", "numeric"] = "auto", *, sizes: Mapping[str, int] | None = None
+    ) -> Derivation:
         """Return the limit n → ∞: the recursive equations of NNGP and NTK, and what they rest on.
 
+        Args:
+            expectations: as for `compile`.
+            sizes: numbers for names that data bind, as T in `axis t : T`. They are put in where the limit is derived
+                for every extent by itself, and nowhere else.
+
         Raises:
-            LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
+            LimitError: the limit is infinite, does not exist, or is outside the implemented theory; or it is derived
+                for every extent by itself, and `sizes` does not say for which.
+            DataError: `sizes` has a name that data do not bind, or a number that is not an extent.
         """
+        from tensorprog.core.bind import check_sizes
+        from tensorprog.limit.extents import settle
+
+        known = check_sizes(self._core, sizes or {})
+        return settle(lambda names: self._derivation(expectations, names, known), frozenset(), known)
+
+    def _derivation(self, expectations: str, names: frozenset[str], known: Mapping[str, int]) -> Derivation:
         from tensorprog.limit.derivation import derivation
 
-        if expectations not in self._derivations:
-            self._derivations[expectations] = derivation(self.tree, self._core, expectations)
-        return self._derivations[expectations]
+        sizes = {name: known[name] for name in sorted(names)}
+        key = expectations, *sizes.items()
+        if key not in self._derivations:
+            self._derivations[key] = derivation(self.tree, self._core, expectations, sizes)
+        return self._derivations[key]
 
     def compile(
         self,
         backend: Backend = "cpu",
         dtype: Literal["float64", "float32"] = "float64",
         expectations: Literal["auto", "numeric"] = "auto",
-    ) -> Kernel:
+    ) -> Kernel | KernelPerExtent:
         """Return the kernel as a function of data.
+
+        Where the limit is derived for every extent by itself, this is done in a call, for the extents of its data.
 
         Args:
             backend: "cpu" (generated numba code), "interpret" (numpy, slow and obvious) or "cuda".
@@ -167,8 +189,36 @@ class Program:
             LimitError: as `derive`.
             DataError: an unknown backend, or one that is not to be had here.
         """
-        found = self.derive(expectations)
-        return stage("run")(found.core, found.system, backend=backend, dtype=dtype)  # type: ignore[no-any-return]
+        from tensorprog.runtime.lowered import lower_program
+
+        try:
+            found = lower_program(self._core, self._sources(), expectations, lambda: self.derive(expectations))
+        except LimitError as error:
+            from tensorprog.limit.extents import NeedsExtents
+
+            if not isinstance(error, NeedsExtents):
+                raise
+            return self._compile_per_extent(error, backend, dtype, expectations)
+        return stage("run")(found.core, found, backend=backend, dtype=dtype)  # type: ignore[no-any-return]
+
+    def _sources(self) -> tuple[Source, ...]:
+        """Return the texts that the program was read from, those that it uses included."""
+        return tuple(dict.fromkeys(part.span.source for part in (self.tree, *self.tree.statements)))
+
+    def _compile_per_extent(
+        self, reason: NeedsExtents, backend: str, dtype: str, expectations: Literal["auto", "numeric"]
+    ) -> KernelPerExtent:
+        from tensorprog.limit.across import derive_across
+        from tensorprog.runtime.per_extent import KernelPerExtent
+
+        return KernelPerExtent(
+            self._core,
+            reason,
+            lambda sizes: self._derivation(expectations, frozenset(sizes), sizes),
+            lambda left, right: derive_across(self.tree, self._core, expectations, left, right),
+            backend,
+            dtype,
+        )
 
     def sample(
         self,

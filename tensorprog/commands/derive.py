@@ -27,7 +27,7 @@ def command(file: Path, latex: bool, settings: dict[str, Any], sizes: dict[str, 
     """Print the recursive formulas of the limit, each with its rule and source line."""
     net = tp.load(file, **settings)
     check_sizes(net.core(), sizes)
-    derivation = net.derive()
+    derivation = net.derive(sizes=sizes)
     if as_json:
         answer(_record(derivation, latex))
     else:

@@ -17,12 +17,12 @@ from tensorprog.program import Program
 
 __all__ = ["STAGES", "command"]
 
-STAGES: dict[str, Callable[[Program], str]] = {
-    "syntax": str,
-    "core": lambda net: core_text(net.core()),
-    "backward": lambda net: core_text(net.backward()),
-    "limit": lambda net: str(net.derive()),
-    "source": lambda net: str(net.compile().source),
+STAGES: dict[str, Callable[[Program, dict[str, int]], str]] = {
+    "syntax": lambda net, sizes: str(net),
+    "core": lambda net, sizes: core_text(net.core()),
+    "backward": lambda net, sizes: core_text(net.backward()),
+    "limit": lambda net, sizes: str(net.derive(sizes=sizes)),
+    "source": lambda net, sizes: str(net.compile().source),
 }
 
 
@@ -35,7 +35,7 @@ def command(file: Path, stage: str, settings: dict[str, Any], sizes: dict[str, i
     """Print a stage of a program: its canonical text, its core, its backward pass, its limit, or generated source."""
     net = tp.load(file, **settings)
     check_sizes(net.core(), sizes)
-    text = STAGES[stage](net).rstrip("\n")
+    text = STAGES[stage](net, sizes).rstrip("\n")
     if as_json:
         answer({"stage": stage, "text": text})
     else:

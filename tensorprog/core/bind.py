@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from tensorprog.errors import DataError, Diagnostic, Span
 from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import Expr, Symbol, symbols
 
-__all__ = ["Binding", "bind", "bound_names", "check_pair"]
+__all__ = ["Binding", "bind", "bound_names", "check_pair", "check_sizes"]
 
 Data = Any
 """One array (N, *axes, *shape) for a program of one input, or a mapping from input names to such arrays."""
@@ -85,6 +87,23 @@ def bound_names(core: Core) -> tuple[str, ...]:
     exprs = [expr for axis in core.axes.values() for expr in (axis.start, axis.extent)] + dimensions
     known = {*core.symbols, *(width.name for width in core.widths), "pi"}
     return tuple(dict.fromkeys(name for expr in exprs for name in symbols(expr) if name not in known))
+
+
+def check_sizes(core: Core, sizes: Mapping[str, Any]) -> dict[str, int]:
+    """Return numbers for sizes that data bind, as integers.
+
+    Raises:
+        DataError: no data would bind a name (TP475), or its value is not a positive integer (TP403).
+    """
+    names = bound_names(core)
+    for name, value in sizes.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the data bind {', '.join(names) or 'no name'}"
+            raise _fail("TP475", f"{name!r} is not a size that data bind", hint=hint)
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise _fail("TP403", f"the size `{name}` is a positive integer, not {value!r}")
+    return {name: int(value) for name, value in sizes.items()}
 
 
 def check_pair(first: Binding, second: Binding, core: Core) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "all_reads",
     "defined",
     "dependent",
+    "determined",
     "exported",
     "find_scopes",
     "parameters_read",
@@ -132,6 +133,15 @@ def dependent(body: tuple[Instruction, ...]) -> frozenset[str]:
         for source in sources:
             readers.setdefault(source, []).append(target)
     return _closure((i.target for i in walk(body) if isinstance(i, Load | MatMul)), readers)
+
+
+def determined(core: Core, given: Container[str]) -> frozenset[str]:
+    """Return the variables that depend on no other inputs than those `given`, these inputs among them."""
+    readers: dict[str, list[str]] = {}
+    for target, sources in _edges(core.body):
+        for source in sources:
+            readers.setdefault(source, []).append(target)
+    return frozenset(core.types) - _closure((i.name for i in core.inputs if i.name not in given), readers)
 
 
 def parameters_read(body: tuple[Instruction, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import sympy as sp
 from tensorprog.core.ir import Map
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import X
+from tensorprog.limit.extents import FEWER, find_positions, needs_extents, sizes_of_axes
 from tensorprog.limit.linear import Linear, Part, linear_form
 from tensorprog.limit.product import Argument, Fixed, Joint
 from tensorprog.limit.variables import Ref, Variables, refuse_rolled
@@ -111,7 +113,8 @@ def written_out(ref: Ref, form: Linear | None, variables: Variables) -> tuple[Pa
     """Return the parts of a sum, an alias or a state with no index left to sum over.
 
     Raises:
-        LimitError: an axis that is summed over has no fixed extent, or the sum has too many terms.
+        NeedsExtents: the data bind the extent of an axis that is summed over.
+        LimitError: the sum has too many terms.
     """
     what = f"a nonlinearity reads {variables.describe(ref.name)}"
     span = variables.definitions[ref.name].span
@@ -120,24 +123,19 @@ def written_out(ref: Ref, form: Linear | None, variables: Variables) -> tuple[Pa
         raise refuse_inseparable(f"{what}, {kind} of variables that are not Gaussian", span)
     result: list[Part] = []
     for part in form.parts:
-        ranges = [_range(index, variables) for index in part.indices]
-        if any(values is None for values in ranges):
-            message = f"{what}, a sum over an axis, of no fixed extent, of variables that are not Gaussian"
-            raise refuse_inseparable(message, span)
+        axes = [variables.places.indices[index][0] for index in part.indices]
+        ranges = [find_positions(axis, variables.core) for axis in axes]
         known = [values for values in ranges if values is not None]
-        if functools.reduce(operator.mul, map(len, known), 1) > MOST_ARGUMENTS:
-            message = f"{what}, a sum of more than {MOST_ARGUMENTS} variables that are not Gaussian"
-            raise refuse_inseparable(message, span)
+        if len(known) < len(ranges):
+            message = f"{what}, a sum over an axis, of no fixed extent, of variables that are not Gaussian"
+            raise needs_extents("TP331", message, span, sizes_of_axes(axes, variables.core))
+        if math.prod(map(len, known)) > MOST_ARGUMENTS:
+            over = ", ".join(f"{len(values)} positions of `{axis}`" for axis, values in zip(axes, known, strict=True))
+            message = f"{what}, a sum over {over}: more than {MOST_ARGUMENTS} variables that are not Gaussian"
+            raise LimitError(Diagnostic("TP331", message, span, FEWER))
         for values in itertools.product(*known):
             result.append(_at(part, dict(zip(part.indices, map(sp.Integer, values), strict=True))))
     return tuple(result)
-
-
-def _range(index: sp.Symbol, variables: Variables) -> range | None:
-    places = variables.places
-    axis, _ = places.indices[index]
-    first, extent = places.first(axis), places.extent(axis)
-    return range(int(first), int(first + extent)) if first.is_Integer and extent.is_Integer else None
 
 
 def _at(part: Part, values: dict[sp.Symbol, sp.Integer]) -> Part:
@@ -163,7 +161,7 @@ def refuse_gate(ref: Ref, variables: Variables) -> LimitError:
     if ref.name in variables.loops:
         return refuse_rolled(f"{what} is a function of its own values at earlier steps", span)
     message = f"{what} is a function of its own values at all earlier steps that is not linear in them"
-    hint = "its second moments do not close; over an axis of fixed extent, `axis t : 3`, the steps are written out"
+    hint = "its second moments do not close; along an axis of few positions, `axis t : 3`, the steps are written out"
     return LimitError(Diagnostic("TP335", message, span, hint))
 
 

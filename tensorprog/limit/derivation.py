@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tensorprog.core.build import Loops, build
 from tensorprog.core.ir import Core
@@ -11,17 +13,17 @@ from tensorprog.errors import DataError, Diagnostic, LimitError
 from tensorprog.limit.derive import derive
 from tensorprog.limit.equations import Assumption, Equation, LimitSystem
 from tensorprog.limit.equations import equations as walk
-from tensorprog.limit.gains import linearize_gains
+from tensorprog.limit.extents import with_sizes
 from tensorprog.limit.latex import limit_latex
-from tensorprog.limit.shift import shift_results
-from tensorprog.limit.split import split_sums
+from tensorprog.limit.prepare import prepare, write_out_gates
 from tensorprog.limit.text import limit_text
-from tensorprog.limit.unroll import GATED, gated_axes, unroll
+from tensorprog.limit.unroll import GATED, gated_axes
 from tensorprog.limit.variables import ONLY_ROLLED
-from tensorprog.limit.windows import write_out_maxima
 from tensorprog.syntax.tree import SyntaxTree
 
 __all__ = ["Derivation", "derivation"]
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,26 @@ class Derivation:
         return limit_latex(self.system)
 
 
-def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
+def derivation(tree: SyntaxTree, core: Core, expectations: str, sizes: Mapping[str, int] = _NOTHING) -> Derivation:
     """Return the limit of a program, its loops kept as recurrences where that is possible and unrolled where not.
 
-    A `scan` whose state does not close on second moments is written out step by step if its axis has a fixed extent.
+    A `scan` whose state does not close on second moments is written out step by step.
+
+    Args:
+        tree: the program.
+        core: the same in the core language, its loops rolled.
+        expectations: "auto" or "numeric".
+        sizes: numbers for names that data would bind: they become hyperparameters.
 
     Raises:
+        NeedsExtents: there is a limit for every extent of an axis by itself, and the data bind it.
         LimitError: the limit is infinite, does not exist, or is outside the implemented theory.
         DataError: an unknown way to take expectations.
     """
     mode = _mode(expectations)
+    if sizes:
+        tree = with_sizes(tree, sizes)
+        core = build(tree, core.symbols)
     try:
         return _rolled(tree, core, mode)
     except LimitError as error:
@@ -68,7 +80,7 @@ def derivation(tree: SyntaxTree, core: Core, expectations: str) -> Derivation:
         axes = gated_axes(flat, error)
         if not axes:
             raise
-    return _written_out(flat, axes, mode)
+    return write_out_gates(flat, lambda ready: Derivation(ready, derive(ready, mode)), axes)
 
 
 def _rolled(tree: SyntaxTree, core: Core, mode: Expectations) -> Derivation:
@@ -80,24 +92,13 @@ def _rolled(tree: SyntaxTree, core: Core, mode: Expectations) -> Derivation:
     return _derived(build(tree, core.symbols, loops=Loops.UNROLLED), mode)
 
 
+def _derived(core: Core, mode: Expectations) -> Derivation:
+    ready = prepare(core)
+    return Derivation(ready, derive(ready, mode))
+
+
 def _has_code(error: LimitError, code: str) -> bool:
     return any(diagnostic.code == code for diagnostic in error.diagnostics)
-
-
-def _written_out(core: Core, axes: frozenset[str], mode: Expectations) -> Derivation:
-    """Return the limit of a program with the recurrences along `axes` written out, and further ones that need it."""
-    try:
-        return _derived(unroll(core, axes), mode)
-    except LimitError as error:
-        more = gated_axes(core, error) - axes
-        if not more:
-            raise
-    return _written_out(core, axes | more, mode)
-
-
-def _derived(core: Core, mode: Expectations) -> Derivation:
-    ready = split_sums(shift_results(linearize_gains(write_out_maxima(core))))
-    return Derivation(ready, derive(ready, mode))
 
 
 def _mode(name: str) -> Expectations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import sympy as sp
@@ -13,6 +14,7 @@ from tensorprog.dual.expectation import Expectations
 from tensorprog.errors import Diagnostic, LimitError, Span
 from tensorprog.limit.equations import Assumption, Kind, LimitSystem, Result, Subject, X, Y
 from tensorprog.limit.equations import equations as walk_equations
+from tensorprog.limit.extents import NeedsExtents
 from tensorprog.limit.gaussians import refuse_unknown
 from tensorprog.limit.moments import Moments
 from tensorprog.limit.names import name_indices
@@ -25,7 +27,16 @@ from tensorprog.limit.support import check_supported
 from tensorprog.limit.variables import ONLY_ROLLED, Ref, Variables
 from tensorprog.nonlin.derivative import has_surrogate
 
-__all__ = ["Systems", "assemble", "derive", "make_systems", "refuse_unsupported"]
+__all__ = [
+    "Systems",
+    "assemble",
+    "check_kind",
+    "derive",
+    "find_results",
+    "finite_kernel",
+    "make_systems",
+    "refuse_unsupported",
+]
 
 KERNELS = {"nngp": None, "ntk": Kind.TANGENT, "sg_ntk": Kind.SURROGATE}
 
@@ -52,7 +63,7 @@ def derive(core: Core, expectations: Expectations = Expectations.AUTO) -> LimitS
     independence = refuse_unsupported(variables, asymptotics)
     systems = make_systems(variables, asymptotics, expectations)
     _warm_up(systems)
-    results, refused = _results(core, systems, independence)
+    results, refused = find_results(core.outputs, lambda *asked: _result(core, systems, independence, *asked))
     return assemble(core, systems, asymptotics, independence, results, refused)
 
 
@@ -98,18 +109,25 @@ def _warm_up(systems: Systems) -> None:
                     return
 
 
-def _results(
-    core: Core, systems: Systems, independence: Independence
+def find_results(
+    outputs: Iterable[Output], result: Callable[[Output, str, Kind | None], Result]
 ) -> tuple[dict[tuple[str, str], Result], dict[tuple[str, str], Exception]]:
+    """Return the kernels of some outputs, and why those that are missing were refused.
+
+    Raises:
+        LimitError: an output has no NNGP kernel, or not before something else is known of the program.
+    """
     results: dict[tuple[str, str], Result] = {}
     refused: dict[tuple[str, str], Exception] = {}
-    for output in core.outputs:
+    for output in outputs:
         for name, kind in KERNELS.items():
             try:
-                results[output.name, name] = _result(core, systems, independence, output, name, kind)
+                results[output.name, name] = result(output, name, kind)
             except LimitError as error:
                 if name == "nngp" or any(diagnostic.code == ONLY_ROLLED for diagnostic in error.diagnostics):
                     raise  # for a loop without a recurrence, so that it is unrolled
+                if isinstance(error, NeedsExtents):
+                    raise
                 refused[output.name, name] = error
     return results, refused
 
@@ -117,15 +135,10 @@ def _results(
 def _result(
     core: Core, systems: Systems, independence: Independence, output: Output, name: str, kind: Kind | None
 ) -> Result:
+    kind = check_kind(core, systems, independence, kind)
     refs = _both(output.source, systems.one.variables)
-    if kind is not None and not independence.holds:
-        raise LimitError([_not_independent(violation.reason, violation.span) for violation in independence.violations])
-    if kind is Kind.SURROGATE and not _has_surrogates(core):
-        kind = Kind.TANGENT
-    if kind is not None:
-        _check_averages(systems.one)
     one, two = (_ask(moments, refs, kind) for moments in (systems.one, systems.two))
-    values = _finite(one, output, name, systems), _finite(two, output, name, systems)
+    values = finite_kernel(one, output, name, systems), finite_kernel(two, output, name, systems)
     if not systems.one.variables.axes(output.source):
         return Result(*values)
     subject = Subject(kind or Kind.SECOND, output.source, output.source)
@@ -133,6 +146,19 @@ def _result(
     return Result(
         *(ledger.over_axes(subject, value, output.span) for ledger, value in zip(ledgers, values, strict=True))
     )
+
+
+def check_kind(core: Core, systems: Systems, independence: Independence, kind: Kind | None) -> Kind | None:
+    """Return the kind of tangent that a kernel is, None for a second moment.
+
+    Raises:
+        LimitError: gradients may not be taken independent, or training moves an average.
+    """
+    if kind is not None and not independence.holds:
+        raise LimitError([_not_independent(violation.reason, violation.span) for violation in independence.violations])
+    if kind is not None:
+        _check_averages(systems.one)
+    return Kind.TANGENT if kind is Kind.SURROGATE and not _has_surrogates(core) else kind
 
 
 def _check_averages(one: OneCopy) -> None:
@@ -190,7 +216,7 @@ def _has_surrogates(core: Core) -> bool:
     return any(isinstance(i, Map) and has_surrogate(i.expression) for i in walk(core.body))
 
 
-def _finite(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:
+def finite_kernel(term: Term, output: Output, name: str, systems: Systems) -> sp.Expr:
     """Return the coefficient of a kernel of order one; a vanishing kernel is zero, an infinite one refused."""
     if term.is_unknown:
         raise refuse_unknown(f"the {name.upper()} of `{output.name}`", output.span)

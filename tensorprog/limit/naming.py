@@ -306,12 +306,12 @@ class Ledger:
         return bool(record.derived.term.coefficient.xreplace(here) == 0)
 
     def over_axes(self, subject: Subject, value: sp.Expr, span: Span) -> sp.Expr:
-        """Return a moment of a variable with itself as one quantity at its own indices, also where it is constant."""
-        refs = self._own((Ref(subject.left), Ref(subject.left)))
+        """Return a moment of two variables as one quantity at their own indices, also where it is constant."""
+        refs = self._own((Ref(subject.left), Ref(subject.right or subject.left)))
         arguments = self.arguments(subject.kind, None, refs)
         if isinstance(value, AppliedUndef) and value.args == arguments:
             return value
-        label = f"{subject.kind.value}_{subject.left}"
+        label = f"{subject.kind.value}_{_subject_label(refs)}"
         known = self.records.get(label)
         if known is not None and known.is_named:
             label = f"{label}.output"

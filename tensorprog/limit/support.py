@@ -19,8 +19,10 @@ from tensorprog.core.ir import (
     Softmax,
 )
 from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.limit.extents import FEWER, find_positions, needs_extents, sizes_of_axes
 from tensorprog.limit.scaling import Asymptotics
 from tensorprog.limit.variables import Variables, refuse_rolled
+from tensorprog.limit.windows import LARGEST_WINDOW
 from tensorprog.nonlin.expression import ZERO, Expr, Number
 
 __all__ = ["check_supported"]
@@ -31,10 +33,14 @@ def check_supported(variables: Variables, asymptotics: Asymptotics) -> None:
 
     Raises:
         LimitError: with every finding.
+        NeedsExtents: the data bind the extent of a maximum of random variables.
     """
     found = [*_loops(variables), *_scans(variables), *_finite_parameters(variables, asymptotics)]
     if found:
         raise LimitError(found)
+    for instruction in variables.definitions.values():
+        if isinstance(instruction, Max | First) and variables.is_random(instruction.target):
+            raise _refuse_maximum(instruction, variables)
 
 
 def _scans(variables: Variables) -> Iterator[Diagnostic]:
@@ -101,15 +107,24 @@ def _finite_parameters(variables: Variables, asymptotics: Asymptotics) -> Iterat
             yield from _survives(instruction, variables, asymptotics)
 
 
+def _refuse_maximum(instruction: Max | First, variables: Variables) -> LimitError:
+    """Return the refusal of a maximum of random variables that was not written out."""
+    what = f"the limit of {variables.describe(instruction.target)}, a maximum of random variables over an axis,"
+    core = variables.core
+    names = sizes_of_axes(instruction.axes, core) if variables.is_vector(instruction.target) else frozenset[str]()
+    if names:
+        message = f"{what} is derived for every extent of the axis by itself"
+        return needs_extents("TP310", message, instruction.span, names)
+    found = {axis: find_positions(axis, core) for axis in instruction.axes}
+    over = ", ".join(f"{len(positions)} positions of `{axis}`" for axis, positions in found.items() if positions)
+    message = f"{what} is derived for up to {LARGEST_WINDOW} vectors, and not for {over}"
+    return LimitError(Diagnostic("TP310", message, instruction.span, FEWER))
+
+
 @singledispatch
 def _survives(instruction: Instruction, variables: Variables, asymptotics: Asymptotics) -> Iterator[Diagnostic]:
     """Yield a finding if `instruction` lets the randomness of a finite parameter survive in the limit."""
-    if isinstance(instruction, Max | First) and instruction.target not in variables.data:
-        if variables.is_random(instruction.target):
-            what = f"{variables.describe(instruction.target)}, a maximum of random variables over an axis"
-            message = f"the limit of {what}, is not derived: the axis has no fixed extent, or a large one"
-            yield _refusal("TP310", message, instruction.span)
-    elif isinstance(instruction, Softmax) and variables.is_random(instruction.target):
+    if isinstance(instruction, Softmax) and variables.is_random(instruction.target):
         source = variables.parameter_behind(instruction.operand)
         yield _random(source, "a scalar in a softmax", instruction.span)
 

@@ -17,28 +17,40 @@ from functools import reduce
 
 from tensorprog.core.dependence import find_scopes, prune
 from tensorprog.core.ir import Carry, Core, Gather, Instruction, Map, Output, Scan, Scatter, walk
-from tensorprog.errors import LimitError
+from tensorprog.errors import Diagnostic, LimitError
+from tensorprog.limit.extents import FEWER, find_positions, needs_extents, sizes_of_axes
 from tensorprog.limit.written import Where, Written, fold, shared_scans, unmoved
 from tensorprog.limit.written_at import GATED, MOST_POSITIONS, make_zero, refuse_size, value_at
-from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import ZERO, Expr, Operand, apply
 
 __all__ = ["GATED", "gated_axes", "unroll"]
 
 
 def gated_axes(core: Core, error: LimitError) -> frozenset[str]:
-    """Return the axes of fixed extent of the recurrences that were refused because of their gates."""
-    places = {finding.span for finding in error.diagnostics if finding.code == GATED}
+    """Return the axes of the recurrences that were refused because of their gates.
+
+    Raises:
+        NeedsExtents: the data bind the extent of one.
+        LimitError: one has too many positions.
+    """
+    gates = [finding for finding in error.diagnostics if finding.code == GATED]
+    places = {finding.span for finding in gates}
     scans = (instruction for instruction in walk(core.body) if isinstance(instruction, Scan))
     axes = {scan.axis for scan in scans if any(inner.span in places for inner in walk(scan.body))}
-    return frozenset(axis for axis in axes if _positions(core, axis) is not None)
+    names = sizes_of_axes(axes, core)
+    if names:
+        raise needs_extents(GATED, gates[0].message, gates[0].span, names)
+    for axis in axes:
+        _positions(core, axis)
+    return frozenset(axes)
 
 
 def unroll(core: Core, axes: frozenset[str]) -> Core:
     """Return an equivalent program without variables over `axes`, outputs excepted.
 
     Raises:
-        LimitError: an axis or an index that comes with them has a size that the data bind.
+        NeedsExtents: an axis or an index that comes with them has a size that the data bind.
+        LimitError: an axis has too many positions.
     """
     if not axes:
         return core
@@ -51,14 +63,16 @@ def unroll(core: Core, axes: frozenset[str]) -> Core:
     return replace(core, body=body, types=types, outputs=outputs)
 
 
-def _positions(core: Core, axis: str) -> range | None:
-    """Return the positions of an axis of fixed extent, None if the data bind it or it is too long."""
-    sizes = core.axes[axis].start, core.axes[axis].extent
-    try:
-        start, extent = (evaluate_integer(size, core.symbols) for size in sizes)
-    except KeyError:
-        return None
-    return range(start, start + extent) if extent <= MOST_POSITIONS else None
+def _positions(core: Core, axis: str) -> range:
+    """Return the positions of an axis that is written out."""
+    positions, span = find_positions(axis, core), core.axes[axis].span
+    if positions is None:
+        raise refuse_size(f"the data bind the extent of `{axis}`", span, sizes_of_axes([axis], core))
+    if len(positions) > MOST_POSITIONS:
+        what = f"axis `{axis}` has {len(positions)} positions"
+        message = f"a recurrence with gates is written out step by step, and {what}: more than {MOST_POSITIONS}"
+        raise LimitError(Diagnostic(GATED, message, span, FEWER))
+    return positions
 
 
 def _closed(core: Core, axes: frozenset[str]) -> dict[str, range]:
@@ -73,13 +87,7 @@ def _closed(core: Core, axes: frozenset[str]) -> dict[str, range]:
             seen = core.types[read.source].axes[shared_scans(path, read.target, read.source) :]
             indices = zip(seen, read.indices, strict=True)
             known |= {name for axis, index in indices if axis in known for name, _ in index.terms}
-    found: dict[str, range] = {}
-    for axis in (name for name in core.axes if name in known):
-        positions = _positions(core, axis)
-        if positions is None:
-            raise refuse_size(f"the extent of `{axis}`", core.axes[axis].span)
-        found[axis] = positions
-    return found
+    return {axis: _positions(core, axis) for axis in core.axes if axis in known}
 
 
 def _block(body: tuple[Instruction, ...], where: Where, written: Written) -> None:

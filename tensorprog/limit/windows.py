@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tensorprog.core.ir import Affine, Core, Gather, Instruction, Map, Max
+from tensorprog.limit.extents import find_positions
 from tensorprog.limit.rewriting import Rewriting, rewrite
 from tensorprog.limit.variables import Variables
-from tensorprog.nonlin.evaluate import evaluate_integer
 from tensorprog.nonlin.expression import ONE, ZERO, Apply, Expr, Number, Operand, apply
 
 __all__ = ["LARGEST_WINDOW", "write_out_maxima"]
@@ -45,20 +45,9 @@ def _is_window(instruction: Max, variables: Variables) -> bool:
         return False
     count = 1
     for axis in instruction.axes:
-        positions = _positions(axis, variables.core)
+        positions = find_positions(axis, variables.core)
         count *= LARGEST_WINDOW + 1 if positions is None else len(positions)
-    return 1 < count <= LARGEST_WINDOW
-
-
-def _positions(axis: str, core: Core) -> range | None:
-    """Return the positions of an axis, None if the data bind its extent."""
-    try:
-        start, extent = (
-            evaluate_integer(size, core.symbols) for size in (core.axes[axis].start, core.axes[axis].extent)
-        )
-    except KeyError:
-        return None
-    return range(start, start + extent)
+    return 1 <= count <= LARGEST_WINDOW
 
 
 def _write_out(instruction: Max, state: Rewriting) -> Iterator[Instruction]:
@@ -69,7 +58,7 @@ def _write_out(instruction: Max, state: Rewriting) -> Iterator[Instruction]:
     axes = tuple(axis for axis in known[operand].axes if axis not in _enclosing(target, state.variables))
     kept = tuple(axis for axis in axes if axis not in instruction.axes)
     parts: list[str] = []
-    for place in itertools.product(*(_positions(axis, state.variables.core) or () for axis in instruction.axes)):
+    for place in itertools.product(*(find_positions(axis, state.variables.core) or () for axis in instruction.axes)):
         at = {axis: Affine(Number(position)) for axis, position in zip(instruction.axes, place, strict=True)}
         indices = tuple(at.get(axis) or Affine(ZERO, ((axis, ONE),)) for axis in axes)
         parts.append(state.fresh(target, target))
@@ -87,7 +76,9 @@ def _write_out(instruction: Max, state: Rewriting) -> Iterator[Instruction]:
 
 
 def _chain(count: int) -> Expr:
-    """Return u + relu(d_{k−1} + relu(… relu(d₁))), u being Operand(0) and d_j Operand(j)."""
+    """Return u + relu(d_{k−1} + relu(… relu(d₁))), u being Operand(0) and d_j Operand(j), for k = `count`."""
+    if count == 1:
+        return Operand(0)
     inner: Expr = apply("relu", Operand(1))
     for index in range(2, count):
         inner = apply("relu", Operand(index) + inner)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce, singledispatch
 
 from tensorprog.core.ir import Gather, Instruction, Load, Map, MatMul, Max, Moment, Softmax, Sum
-from tensorprog.errors import Diagnostic, LimitError, Span
+from tensorprog.errors import Span
+from tensorprog.limit.extents import NeedsExtents, free_sizes, needs_extents
 from tensorprog.limit.written import Where, Written, at_numbers, fold, shared_scans, unmoved
 from tensorprog.nonlin.evaluate import evaluate, evaluate_integer
 from tensorprog.nonlin.expression import ZERO, Expr, Number, Operand, apply, operands
@@ -23,10 +24,9 @@ MOST_POSITIONS = 64
 """An axis with more positions is not written out."""
 
 
-def refuse_size(what: str, span: Span) -> LimitError:
-    """Return the refusal of a program of which not everything has fixed places."""
-    message = f"a recurrence with gates is written out step by step, and {what} is not a number up to {MOST_POSITIONS}"
-    return LimitError(Diagnostic(GATED, message, span, "give its axes a fixed extent, as `axis t : 3`"))
+def refuse_size(what: str, span: Span, names: Iterable[str]) -> NeedsExtents:
+    """Return the refusal of a program of which not everything has fixed places before the data give sizes `names`."""
+    return needs_extents(GATED, f"a recurrence with gates is written out step by step, and {what}", span, names)
 
 
 @singledispatch
@@ -34,7 +34,7 @@ def value_at(instruction: Instruction, here: Where, written: Written) -> str | N
     """Return what an instruction makes at a position.
 
     Raises:
-        LimitError: an index has a size that the data bind.
+        NeedsExtents: an index has a size that the data bind.
     """
     raise TypeError(f"{type(instruction).__name__} is not in forward programs")
 
@@ -69,7 +69,7 @@ def _locate(index: Expr, axis: str, span: Span, written: Written) -> int | None:
     try:
         at = evaluate_integer(index, written.core.symbols)
     except KeyError as error:
-        raise refuse_size("this index", span) from error
+        raise refuse_size("an index has a size in it", span, free_sizes(index, written.core)) from error
     positions = written.axes[axis]
     if written.core.axes[axis].circular:
         return positions.start + (at - positions.start) % len(positions)

@@ -10,17 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorprog.codegen.source import Layout
+from tensorprog.core.dependence import determined
 from tensorprog.core.evaluate import Binding, run_data
 from tensorprog.core.ir import Core
 from tensorprog.core.values import as_matrix, broadcast_samples
+from tensorprog.kernel.diagonal import for_diagonal
 from tensorprog.kernel.domain import Domain
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.grid import Space, sample_space
 from tensorprog.kernel.interpret import Observer, Samples, interpret_sample, needed
 from tensorprog.kernel.ir import Copy, KernelIR
 from tensorprog.nonlin.evaluate import evaluate
+from tensorprog.runtime.deviation import unit_vectors
 from tensorprog.runtime.parts import sample_blocks
-from tensorprog.runtime.positions import data_entries, gram_diagonal
+from tensorprog.runtime.positions import data_entries, gram_diagonal, versine_diagonal
 
 __all__ = [
     "Features",
@@ -55,11 +58,15 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """The vectors of the grams, as in `Features`, and scalar data (N,) or (N, *axes), by name."""
+    """The vectors of the grams, as in `Features`, and scalar data (N,) or (N, *axes), by name.
+
+    Those of grams in `versines` are unit vectors.
+    """
 
     left: Mapping[str, Array]
     right: Mapping[str, Array]
     data: Mapping[str, Array]
+    versines: frozenset[str]
 
 
 def values_of_parameters(ir: KernelIR, binding: Binding, right: Binding | None = None) -> dict[str, float]:
@@ -71,16 +78,28 @@ def values_of_parameters(ir: KernelIR, binding: Binding, right: Binding | None =
 
 
 def find_vectors(core: Core, ir: KernelIR, binding: Binding) -> Vectors:
-    """Run what of the core depends on the data alone."""
-    wanted = dict.fromkeys([*(variable for pair in ir.grams.values() for variable in pair), *ir.data.values()])
+    """Run what of the core depends on the data alone, and on no other inputs than those that are bound."""
+    known = determined(core, binding.data)
+    everything = [*(variable for pair in ir.grams.values() for variable in pair), *ir.data.values()]
+    wanted = dict.fromkeys(variable for variable in everything if variable in known)
     values = run_data(core, binding, wanted)
     count = binding.samples
     arrays = {variable: _spread(values[variable], count, core.types[variable].axes) for variable in wanted}
-    return Vectors(
-        {name: arrays[first] for name, (first, _) in ir.grams.items()},
-        {name: arrays[second] for name, (_, second) in ir.grams.items()},
-        {name: arrays[variable][..., 0] for name, variable in ir.data.items()},
+    unit = {
+        first: unit_vectors(arrays[first])
+        for name, (first, _) in ir.grams.items()
+        if name in ir.versines and first in arrays
+    }
+    left, right = (
+        {
+            name: (unit if name in ir.versines else arrays)[pair[side]]
+            for name, pair in ir.grams.items()
+            if pair[side] in arrays
+        }
+        for side in (0, 1)
     )
+    scalars = {name: arrays[variable][..., 0] for name, variable in ir.data.items() if variable in arrays}
+    return Vectors(left, right, scalars, ir.versines)
 
 
 def _spread(array: npt.NDArray[Any], count: int, axes: tuple[str, ...]) -> Array:
@@ -105,7 +124,8 @@ def prepare_features(
         samples = interpret_sample(ir, inputs, count, values_of_parameters(ir, binding), numerics)
         return Features(count, vectors.left, vectors.right, samples)
     kept = needed(ir, Copy.LEFT) | needed(ir, Copy.RIGHT)
-    parts = [part.block(slice(None), kept) for part, _ in sample_parts(ir, vectors, binding, numerics, domains)]
+    plain = for_diagonal(ir, domains)
+    parts = [part.block(slice(None), kept) for part, _ in sample_parts(plain, vectors, binding, numerics, domains)]
     keys = parts[0].values if parts else ()
     values = {key: np.concatenate([part.values[key] for part in parts]) for key in keys}
     return Features(count, vectors.left, vectors.right, Samples(count, values))
@@ -141,13 +161,13 @@ def sample_parts(
 def _inputs(vectors: Vectors, rows: slice, domains: Mapping[str, Domain]) -> dict[str, Array]:
     """Return what the sample program starts from, for some samples."""
     inputs = {}
-    for name, left in vectors.left.items():
-        first, second = left[rows], vectors.right[name][rows]
+    for name in (name for name in vectors.left if name in vectors.right):
+        first, second = vectors.left[name][rows], vectors.right[name][rows]
         domain = domains.get(name)
         if domain is None or not domain.axes:
-            inputs[name] = np.einsum("ij,ij->i", first, second)
+            inputs[name] = np.zeros(len(first)) if name in vectors.versines else np.einsum("ij,ij->i", first, second)
         else:
-            inputs[name] = gram_diagonal(first, second, domain)
+            inputs[name] = (versine_diagonal if name in vectors.versines else gram_diagonal)(first, second, domain)
     for name, values in vectors.data.items():
         domain = domains.get(name)
         inputs[name] = values[rows] if domain is None or not domain.axes else data_entries(values[rows], domain)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tensorprog.core.bind import Binding, bind
+from tensorprog.core.bind import Binding, bind, bound_names
 from tensorprog.core.evaluate import run_data
 from tensorprog.core.ir import Core
 from tensorprog.errors import DataError, Diagnostic
@@ -90,8 +90,11 @@ def verify(
     """
     chosen = default_widths(program.core()) if widths is None else _checked_widths(widths)
     options = Options(chosen, _checked_samples(samples), seed, entries, false_alarm, progress)
-    derived = program.derive()
-    data = default_data(derived.core, seed, sizes or {}) if x is None else x
+    core = program.core()
+    data = default_data(core, seed, sizes or {}) if x is None else x
+    names = bound_names(core)
+    known = {name: int(value) for name, value in bind(core, data).sizes.items() if name in names}
+    derived = program.derive(sizes=known)
     return compare(derived.core, derived.system, data, options)
 
 

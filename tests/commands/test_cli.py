@@ -146,6 +146,26 @@ def test_hyperparameters_and_sizes(folder: Path) -> None:
     assert "'n' is not a size that data bind" in result.stderr
 
 
+def test_limits_for_every_extent(folder: Path) -> None:
+    text = (
+        PROGRAM.replace("width n", "width n\naxis t : T")
+        .replace("input x", "input x[t]")
+        .replace("relu(W @ x)", "max[t](W @ x[t])")
+    )
+    (folder / "largest.tp").write_text(text, encoding="utf-8")
+    for words in (["derive", "largest.tp"], ["show", "largest.tp", "--stage", "limit"]):
+        result = call(*words)
+        assert result.exit_code == 1
+        assert "error[TP310]" in result.stderr
+        assert "--dim T=3" in result.stderr
+        assert "limit of net as n → ∞, at s = 2, T = 2" in call(*words, "--dim", "T=2").stdout
+    rng = np.random.default_rng(1)
+    np.save(folder / "short.npy", rng.standard_normal((3, 1, 4)))
+    np.save(folder / "long.npy", rng.standard_normal((2, 2, 4)))
+    result = call("kernel", "largest.tp", "--data", "short.npy", "--data2", "long.npy", "--out", "K.npz", "--json")
+    assert json.loads(result.stdout)["arrays"] == {"nngp": [3, 2], "ntk": [3, 2]}
+
+
 def test_show_core_and_backward(folder: Path) -> None:
     assert "matmul W @ x" in call("show", "net.tp", "--stage", "core").stdout
     assert "gradient W += " in call("show", "net.tp", "--stage", "backward").stdout
