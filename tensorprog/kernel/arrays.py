@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tensorprog.kernel.axes import is_right
 from tensorprog.kernel.expectation import Laws
+from tensorprog.kernel.gate import NEAR, find_gate, open_terms
 from tensorprog.kernel.grid import Grid
 from tensorprog.kernel.ir import (
     AxisIndex,
@@ -70,8 +72,42 @@ def _indices(scalars: tuple[Scalar, ...]) -> frozenset[str]:
 @value_of.register
 def _(definition: Contract, scope: Scope) -> Any:
     inner = scope if scope.grid is not None else _at_a_point(scope)
+    gate = find_gate(definition)
+    if gate is not None:
+        found = _gated(definition, evaluate(gate, inner), inner)
+        return found if scope.grid is not None else found[..., 0]
     total = inner.spread(reduce(np.add, (_sum(term, inner) for term in definition.terms), np.float64(0.0)))
     return total if scope.grid is not None else total[..., 0]
+
+
+def _gated(definition: Contract, values: Any, scope: Scope) -> Any:
+    """Return values, those below `NEAR` replaced by sums: these are taken at the points where there is one.
+
+    Within one sample they vanish at points that have the same position twice.
+    """
+    assert scope.grid is not None
+    terms = open_terms(definition)
+    found = np.array(np.broadcast_to(scope.spread(values), (*scope.shape, scope.grid.count)))
+    near = (found < NEAR).any(axis=tuple(range(found.ndim - 1)))
+    if scope.grid.space.is_sample:
+        same = _is_diagonal(definition.axes, scope.grid)
+        found[..., same] = np.where(found[..., same] < NEAR, 0.0, found[..., same])
+        near &= ~same
+    rows = np.flatnonzero(near)
+    if rows.size:
+        inner = scope.on(scope.grid.some(rows))
+        total = inner.spread(reduce(np.add, (_sum(term, inner) for term in terms), np.float64(0.0)))
+        found[..., rows] = np.where(found[..., rows] < NEAR, total, found[..., rows])
+    return found
+
+
+def _is_diagonal(axes: tuple[AxisIndex, ...], grid: Grid) -> Any:
+    """Tell at which points of a grid the indices of both copies agree."""
+    sides = [[index for index in axes if is_right(index) is right] for right in (False, True)]
+    same = np.ones(grid.count, dtype=np.bool_)
+    for left, right in zip(*sides, strict=True):
+        same &= np.broadcast_to(grid.positions[left.symbol] == grid.positions[right.symbol], grid.shape)
+    return same
 
 
 def _at_a_point(scope: Scope) -> Scope:

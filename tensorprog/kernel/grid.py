@@ -209,6 +209,11 @@ class Grid:
             self.grids[key] = Grid(self.space, self.axes, positions, (*self.shape[:-1], len(rows)), None, self, rows)
         return self.grids[key]
 
+    def some(self, rows: Integers) -> Grid:
+        """Return some of the points, for one use."""
+        positions = {name: values[..., rows] for name, values in self.positions.items()}
+        return Grid(self.space, self.axes, positions, (*self.shape[:-1], len(rows)))
+
     def summed(self, bound: tuple[AxisIndex, ...], start: int, stop: int | None) -> Grid:
         """Return the points together with some values of the bound indices, numbers start … stop − 1 row-major."""
         key = bound, start, stop

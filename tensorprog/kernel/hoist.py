@@ -35,6 +35,10 @@ from tensorprog.kernel.ir import (
 __all__ = ["Hoist", "plain_places"]
 
 
+_ATOMS = frozenset(("Far", "Gap", "Near"))
+"""Operators that stand in sums as they are: of what they are applied to there would be too much to keep."""
+
+
 def plain_places(axes: Iterable[AxisIndex]) -> tuple[Place, ...]:
     """Return the places of an array that is read where it is defined."""
     return tuple(Place(0, ((index.symbol, 1),)) for index in axes)
@@ -186,6 +190,8 @@ class Hoist:
     def _atom(self, factor: Scalar, *, below: bool) -> Scalar:
         if below:
             return self._temporary(Op("div", (Const(1.0), factor)))
+        if isinstance(factor, Op) and factor.operator in _ATOMS and all(isinstance(arg, Ref) for arg in factor.args):
+            return factor
         return factor if isinstance(factor, Ref | Delta | Within | Position) else self._temporary(factor)
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from tensorprog.limit.equations import Ranks
+from tensorprog.limit.ranks import Ranks
 from tensorprog.nonlin.expression import Expr
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Copy",
     "Definition",
     "Delta",
+    "Earlier",
     "Expectation",
     "Index",
     "KernelIR",
@@ -290,18 +291,28 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A scan that is through before the one of a sweep: its index in either copy, and the ranks of its variables."""
+
+    left: AxisIndex | None
+    right: AxisIndex | None
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """A recurrence along axes: the definitions at all steps of `left` and of `right`, which may read earlier steps.
 
     In the pair program the steps (t, t′) are taken in lexicographic order, at each all definitions of all groups. The
-    order in the sample program follows the `ranks` of the groups, as `limit.equations.Sweep` says. Steps that no domain
-    holds are left out. The indices are dimensions of what is defined, the first.
+    order in the sample program follows the `ranks` of the groups and the `earlier` scans, as `limit.equations.Sweep`
+    says. Steps that no domain holds are left out. The indices are dimensions of what is defined, the first.
     """
 
     left: AxisIndex | None
     right: AxisIndex | None
     groups: tuple[tuple[Definition, ...], ...]
     ranks: tuple[Ranks, ...]
+    earlier: tuple[Earlier, ...] = ()
 
 
 Statement = Let | Contract | Loop | Sweep
@@ -332,7 +343,7 @@ class KernelIR:
     are the functions under numerical expectations. `families` are quantities of one sample, counted
     from 0, which the pair program reads in a loop by the name of the family and an index; `merged` are the quantities
     of pairs that a loop computes under one name. `deviations` are those of the grams whose value for a pair is
-    1 − |cos θ| instead, θ the angle between u(x) and v(x′).
+    1 − |cos θ| instead, θ the angle between u(x) and v(x′); `versines` of those whose value is 1 − cos θ.
     """
 
     name: str
@@ -350,6 +361,7 @@ class KernelIR:
     axes: Mapping[str, AxisRange] = field(default_factory=dict)
     shapes: Mapping[str, tuple[AxisIndex, ...]] = field(default_factory=dict)
     deviations: frozenset[str] = frozenset()
+    versines: frozenset[str] = frozenset()
 
 
 def children(scalar: Scalar) -> tuple[Scalar, ...]:

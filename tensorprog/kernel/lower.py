@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import sympy as sp
 
 from tensorprog.kernel.axes import AxisTable
+from tensorprog.kernel.beside import VERSINE
 from tensorprog.kernel.hoist import Hoist
 from tensorprog.kernel.inline import inline_windows
 from tensorprog.kernel.ir import (
@@ -19,6 +20,7 @@ from tensorprog.kernel.ir import (
     AxisRange,
     Copy,
     Definition,
+    Earlier,
     KernelIR,
     Loop,
     Note,
@@ -68,6 +70,7 @@ def lower(system: LimitSystem) -> KernelIR:
             if system.shapes.get(function.__name__)
         },
         deviations=frozenset(f.__name__ for f in system.grams if f.__name__.endswith(DEVIATION)),
+        versines=frozenset(f.__name__ for f in system.grams if f.__name__.endswith(VERSINE)),
     )
 
 
@@ -129,15 +132,18 @@ def _lower_block(block: Block, program: Program) -> Iterator[Statement]:
 
 
 def _lower_sweep(sweep: equations.Sweep, program: Program) -> Sweep:
-    left, right = (
-        None if symbol is None else program.table.indices[symbol.name] for symbol in (sweep.left, sweep.right)
-    )
-    swept = tuple(index for index in (left, right) if index is not None)
+    def lowered(index: sp.Symbol | None) -> AxisIndex | None:
+        return None if index is None else program.table.indices[index.name]
+
+    left, right = lowered(sweep.left), lowered(sweep.right)
+    earlier = tuple(Earlier(lowered(scan.left), lowered(scan.right), scan.ranks) for scan in sweep.earlier)
+    ends = (left, right, *(index for scan in earlier for index in (scan.left, scan.right)))
+    swept = tuple(index for index in ends if index is not None)
     groups = tuple(
         tuple(part for equation in group for part in define_equation(equation, program, swept))
         for group in sweep.groups
     )
-    return Sweep(left, right, groups, sweep.ranks)
+    return Sweep(left, right, groups, sweep.ranks, earlier)
 
 
 def define_equation(equation: Equation, program: Program, swept: tuple[AxisIndex, ...] = ()) -> Iterator[Definition]:

@@ -13,9 +13,8 @@ from functools import reduce, singledispatch
 from typing import Any
 
 import numpy as np
-from scipy import special
 
-from tensorprog.dual.numeric import SPECIALS
+from tensorprog.dual.values import VALUES
 from tensorprog.kernel.expectation import Numerics
 from tensorprog.kernel.grid import Grid, Space
 from tensorprog.kernel.ir import (
@@ -34,6 +33,7 @@ from tensorprog.kernel.ir import (
     Within,
     definitions,
 )
+from tensorprog.nonlin import special
 
 __all__ = ["NUMPY", "Key", "Observer", "Scope", "evaluate", "multiply", "value_of"]
 
@@ -71,13 +71,13 @@ NUMPY: Mapping[str, Callable[..., Any]] = {
     "sinh": np.sinh,
     "cosh": np.cosh,
     "tanh": np.tanh,
-    "erf": special.erf,
-    "erfc": special.erfc,
+    "erf": lambda u: special.erf(u),
+    "erfc": lambda u: special.erfc(u),
     "abs": np.abs,
     "sign": np.sign,
     "max": lambda *args: reduce(np.maximum, args),
     "min": lambda *args: reduce(np.minimum, args),
-    **{function.__name__: value for function, value in SPECIALS.items()},
+    **VALUES,
 }
 """What every operator means."""
 

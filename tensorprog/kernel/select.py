@@ -22,7 +22,7 @@ from tensorprog.kernel.ir import (
     references,
 )
 
-__all__ = ["select"]
+__all__ = ["select", "select_pair", "select_sample", "select_side"]
 
 
 def select(ir: KernelIR, results: Iterable[tuple[str, str]]) -> KernelIR:
@@ -43,7 +43,29 @@ def select(ir: KernelIR, results: Iterable[tuple[str, str]]) -> KernelIR:
         results=chosen,
         shapes={name: axes for name, axes in ir.shapes.items() if name in wanted},
         deviations=ir.deviations & wanted,
+        versines=ir.versines & wanted,
     )
+
+
+def select_side(ir: KernelIR, copy: Copy) -> KernelIR:
+    """Return the program with that part of its sample program which the pair program reads of one side."""
+    pair = [*(result.pair for result in ir.results), *_scalars(ir.pair)]
+    roots = [Ref(ref.name) for scalar in pair for ref in references(scalar) if ref.copy is copy]
+    return replace(ir, sample=_live(ir.sample, roots))
+
+
+def select_sample(ir: KernelIR) -> KernelIR:
+    """Return the program with that part of its sample program which the pair program reads of either side."""
+    pair = [*(result.pair for result in ir.results), *_scalars(ir.pair)]
+    roots = [Ref(ref.name) for scalar in pair for ref in references(scalar) if ref.copy is not Copy.OWN]
+    return replace(ir, sample=_live(ir.sample, roots))
+
+
+def select_pair(ir: KernelIR) -> KernelIR:
+    """Return the program with those of its grams which the pair program reads of both sides."""
+    pair = [*(result.pair for result in ir.results), *_scalars(ir.pair)]
+    wanted = {ref.name for scalar in pair for ref in references(scalar) if ref.copy is Copy.OWN}
+    return replace(ir, grams={name: variables for name, variables in ir.grams.items() if name in wanted})
 
 
 def _sample_roots(results: tuple[Result, ...], pair: tuple[Statement, ...]) -> Iterable[Scalar]:

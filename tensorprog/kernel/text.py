@@ -75,6 +75,8 @@ def _axis_lines(ir: KernelIR) -> Iterator[str]:
 
 
 def _product(ir: KernelIR, name: str, left: str, right: str) -> str:
+    if name in ir.versines:
+        return f"1 - cos({left}(x), {right}(x'))"
     return f"1 - |cos({left}(x), {right}(x'))|" if name in ir.deviations else f"<{left}(x), {right}(x')>"
 
 

@@ -22,6 +22,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from tensorprog.dual.special import Arc, Bump, Det, Either, Shortfall, Sine, Standard, Versine
+from tensorprog.kernel.axis_versines import carry_axis_versines
 from tensorprog.kernel.homogeneous import Homogeneous, Law, contrast, find_laws, homogeneous
 from tensorprog.kernel.pieces import Piece, Pieces, at_right, diagonal
 from tensorprog.kernel.samples import SampleQuantities, insert_quantities
@@ -39,9 +40,9 @@ _RULE = "versine"
 
 
 def carry_versines(system: LimitSystem) -> LimitSystem:
-    """Return the system with the versines that its pair equations need; one over axes as it is."""
+    """Return the system with the versines that its pair equations need; one over axes by the rules for those."""
     if system.shapes or any(isinstance(block, Sweep) for block in system.pair):
-        return system
+        return carry_axis_versines(system)
     return _Carrier(system).carry()
 
 

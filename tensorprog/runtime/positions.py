@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tensorprog.kernel.domain import Domain, Integers
 
-__all__ = ["data_entries", "gram_diagonal", "gram_entries"]
+__all__ = ["data_entries", "gram_diagonal", "gram_entries", "versine_diagonal", "versine_entries"]
 
 Array = npt.NDArray[np.float64]
 
@@ -36,6 +36,23 @@ def gram_diagonal(left: Array, right: Array, domain: Domain) -> Array:
     found = np.empty((len(left), domain.count))
     for part, first, second in _aligned(left, right, domain):
         found[:, part] = np.einsum("ied,ied->ie", first, second)
+    return found
+
+
+def versine_entries(left: Array, right: Array, domain: Domain) -> Array:
+    """Return ½‖u_p(x) − v_q(x′)‖² of unit vectors, as `gram_entries` does inner products."""
+    found = np.empty((len(left), len(right), domain.count))
+    for part, first, second in _aligned(left, right, domain):
+        for row, vectors in enumerate(first):
+            found[row, :, part] = 0.5 * np.sum((vectors - second) ** 2, axis=-1)
+    return found
+
+
+def versine_diagonal(left: Array, right: Array, domain: Domain) -> Array:
+    """Return ½‖u_p(x) − v_q(x)‖² of unit vectors, as `gram_diagonal` does inner products."""
+    found = np.empty((len(left), domain.count))
+    for part, first, second in _aligned(left, right, domain):
+        found[:, part] = 0.5 * np.sum((first - second) ** 2, axis=-1)
     return found
 
 

@@ -17,6 +17,7 @@ from tensorprog.kernel.extents import Extents
 from tensorprog.kernel.ir import Copy, KernelIR, Place, ranges
 from tensorprog.runtime.coefficients import LawTables
 from tensorprog.runtime.packing import Packing, dense_places
+from tensorprog.runtime.shares import share_plan
 from tensorprog.runtime.sparse import Matrix, find_matrix, identity, is_broken, segments, weights
 
 __all__ = ["Resolver"]
@@ -290,6 +291,10 @@ class Resolver:
         if request.name not in self.packings[request.copy].dense:
             return entries
         return np.where(entries >= 0, dense_places(domain)[np.maximum(entries, 0)], -1)
+
+    @answer.register
+    def _(self, request: ask.SharePlan) -> int | Integers:
+        return share_plan(request, self.domain, self.sides, self.extents)
 
     def _matrix(self, mode: ask.Mode) -> Matrix:
         if mode not in self._matrices:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorprog.runtime.compiled import compiled
 
-__all__ = ["dot", "fill_gram", "total"]
+__all__ = ["dot", "fill_gram", "fill_versine", "total"]
 
 
 @compiled(
@@ -70,3 +70,38 @@ def fill_gram(
             else:
                 product = dot(left, first, 1, right, second, 1, depth)
             work[target + o * inner + r] = product
+
+
+@compiled(
+    "void(float64[::1], int64[::1], int64, int64, int64, float64[::1], int64, int64, int64, float64[::1], int64, int64,"
+    " int64, int64)",
+    fastmath={"contract", "nsz"},
+)
+def fill_versine(
+    work: Any,
+    tables: Any,
+    target: int,
+    outer: int,
+    inner: int,
+    left: Any,
+    left_at: int,
+    left_outer: int,
+    left_inner: int,
+    right: Any,
+    right_at: int,
+    right_outer: int,
+    right_inner: int,
+    depth: int,
+) -> None:
+    """Set an array to ½‖u_p − v_q‖² of the features (positions, depth) of both samples, which are unit vectors."""
+    for o in range(outer):
+        a = left_at + depth * tables[left_outer + o]
+        b = right_at + depth * tables[right_outer + o]
+        for r in range(inner):
+            first = a + depth * tables[left_inner + r]
+            second = b + depth * tables[right_inner + r]
+            total = 0.0
+            for k in range(depth):
+                difference = left[first + k] - right[second + k]
+                total += difference * difference
+            work[target + o * inner + r] = 0.5 * total

@@ -171,10 +171,10 @@ def test_subexpressions_are_shared_among_arrays_over_the_same_indices() -> None:
 
 def test_selection_keeps_contractions_and_sweeps_that_are_needed() -> None:
     nngp = select(lower(_with_tangent()), [("f", "nngp")])
-    assert _names(nngp.pair) == {"K_g", "K_a", "K_f"}
-    assert set(nngp.shapes) == {"G_x"}
+    assert _names(nngp.pair) == {"K_g", "K_g:coarse", "K_g:versine", "K_a", "K_f"}
+    assert set(nngp.shapes) == {"G_x", "G_x:versine"}
     ntk = select(lower(_with_tangent()), [("f", "ntk")])
-    assert _names(ntk.pair) == {"K_g", "K_a", "K_f", "T_f"}
+    assert _names(ntk.pair) == {"K_g", "K_g:coarse", "K_g:versine", "K_a", "K_f", "T_f"}
     recurrent = select(lower(elman()), [("f", "nngp")])
     assert _names(recurrent.sample) == {"K_g", "K_s", "K_f"}
     assert reads(recurrent, Copy.LEFT) == ("K_g",)

@@ -24,20 +24,24 @@ from tensorprog.codegen.arrays.requests import (
 from tensorprog.codegen.arrays.shapes import components
 from tensorprog.codegen.operators import intrinsic_name, write_call
 from tensorprog.codegen.source import Names, Writer, lay_out
+from tensorprog.kernel.gate import find_gate
 from tensorprog.kernel.ir import (
     AxisIndex,
+    Contract,
     Copy,
     Index,
     KernelIR,
+    Loop,
     Parameter,
     Place,
     Position,
     Ref,
     Scalar,
+    Statement,
     definitions,
     ranges,
 )
-from tensorprog.kernel.scalars import OPERATORS
+from tensorprog.kernel.scope import NUMPY
 from tensorprog.kernel.storage import find_histories
 from tensorprog.kernel.text import print_scalar
 from tensorprog.nonlin.expression import Number
@@ -63,7 +67,7 @@ class Context:
 
     def __init__(self, ir: KernelIR, helpers: frozenset[str]) -> None:
         self.ir, self.helpers = ir, helpers
-        self.names = Names({*_RESERVED, *helpers, *map(intrinsic_name, OPERATORS.values())})
+        self.names = Names({*_RESERVED, *helpers, *map(intrinsic_name, NUMPY)})
         self.writer = Writer()
         self.imports: set[str] = set()
         self.used: set[str] = set()
@@ -73,6 +77,7 @@ class Context:
         self.step = _Step()
         self.lives: dict[str, tuple[int, int]] = {}
         self.groups: list[tuple[str, ...]] = []
+        self.aliases = dict(_find_aliases(ir.pair))
         self.histories = find_histories(ir.pair, (result.pair for result in ir.results))
         self.ranges, self.side_ranges = ranges(ir.pair), ranges(ir.sample)
 
@@ -96,7 +101,12 @@ class Context:
         """Return everything that was asked for, with the numerical expectations."""
         slots = {name: self.slots(name) for name in self.lives}
         return ArrayPlan(
-            tuple(self.requests), self.shapes, tuple(self.groups), dict(self.lives), slots, tuple(self.series.values())
+            tuple(self.requests),
+            self.shapes,
+            tuple(self.groups),
+            dict(self.lives),
+            slots,
+            tuple(self.series.values()),
         )
 
     def line(self, text: str) -> None:
@@ -150,6 +160,7 @@ class Context:
 
     def own(self, name: str, indices: tuple[Index, ...]) -> str:
         """Return where an array of the pair starts, at a value of its loop indices."""
+        name = self.aliases.get(name, name)
         self.touch(name)
         start = self.number(Offset(name), f"{name}_at")
         if not indices:
@@ -234,6 +245,17 @@ class Context:
         if ref.copy is Copy.OWN:
             return f"work[{self.own(ref.name, ref.indices)}]"
         return f"{self.row_of(ref.copy)}[{self.side(ref.copy, ref.name, ref.indices)}]"
+
+
+def _find_aliases(statements: tuple[Statement, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the quantities that share the memory of another one: what gates a sum is overwritten by it."""
+    for statement in statements:
+        if isinstance(statement, Loop):
+            yield from _find_aliases(statement.body)
+        elif isinstance(statement, Contract) and statement.axes:
+            gate = find_gate(statement)
+            if gate is not None:
+                yield gate.name, statement.name
 
 
 def _axis(index: AxisIndex) -> AxisIndex:

@@ -8,10 +8,12 @@ expectation is a Hermite series (`series`); pairs with an entry for which it is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from tensorprog.codegen.arrays.context import Context
 from tensorprog.codegen.arrays.dense import find_dense, write_dense
+from tensorprog.codegen.arrays.gated import write_gated
 from tensorprog.codegen.arrays.general import write_entries, write_term
 from tensorprog.codegen.arrays.modes import find_modes, write_modes
 from tensorprog.codegen.arrays.pointwise import write_group
@@ -23,6 +25,7 @@ from tensorprog.codegen.arrays.sharing import share_sums
 from tensorprog.codegen.arrays.sweeps import write_sweep
 from tensorprog.codegen.operators import import_lines, module_of
 from tensorprog.codegen.source import KernelSource, Writer, content_hash, lay_out, used_grams
+from tensorprog.kernel.gate import find_gate
 from tensorprog.kernel.ir import (
     Contract,
     Contraction,
@@ -47,14 +50,12 @@ __all__ = ["emit_arrays"]
 HELPERS: Mapping[str, str] = {
     **dict.fromkeys(("band_row", "dense_row", "span_row", "wrapped_row"), "lookup"),
     **dict.fromkeys(("collect", "copy", "fill", "gather", "gather_row", "scatter"), "moves"),
-    **dict.fromkeys(("dot", "fill_gram", "total"), "sums"),
+    **dict.fromkeys(("dot", "fill_gram", "fill_versine", "total"), "sums"),
     "fill_series": "laws",
+    **dict.fromkeys(("add_shares", "list_near"), "near"),
     **dict.fromkeys(("combine_entries", "combine_rows", "expand_rows", "reduce_rows"), "modes"),
 }
 """The module of `runtime` with each function that may be called."""
-
-BRANCHLESS = frozenset(("angle", "atan2", "det"))
-"""The special functions for which there is a version without branches."""
 
 _ARGUMENTS = {
     "left": "float64[:, ::1]",
@@ -123,7 +124,7 @@ class _Emitter:
         ]
         modules: dict[str, set[str]] = {}
         for name in context.imports:
-            modules.setdefault("branchless" if name in BRANCHLESS else module_of(name), set()).add(name)
+            modules.setdefault(module_of(name), set()).add(name)
         for name in context.used:
             modules.setdefault(HELPERS[name], set()).add(name)
         return "\n".join([*lines, *import_lines(modules), "", "", ""])
@@ -199,9 +200,27 @@ class _Emitter:
 
     def _write_grams(self, part: list[Let] | Contract | Let | Loop | Sweep) -> None:
         read = {ref.name for scalar in _expressions(part) for ref in references(scalar) if ref.copy is Copy.OWN}
-        for name in [name for name in self.pending if name in read]:
+        for name in [name for name in self.pending if name in read - self._find_late(part)]:
             del self.pending[name]
             self._write_gram(name)
+
+    def _find_late(self, part: list[Let] | Contract | Let | Loop | Sweep) -> frozenset[str]:
+        """Return the grams that no definition but this one reads, and this one perhaps nowhere."""
+        if not isinstance(part, Contract) or find_gate(part) is None:
+            return frozenset()
+        readers = Counter(
+            name
+            for definition in definitions(self.ir.pair)
+            for name in {ref.name for scalar in expressions(definition) for ref in references(scalar)}
+        )
+        return frozenset(name for name in self.ir.versines if readers[name] == 1)
+
+    def _write_needed(self, contract: Contract) -> None:
+        """Write the grams that a definition needs where it is a sum."""
+        for name in sorted(self._find_late(contract) & self.pending.keys()):
+            if any(ref.name == name for scalar in expressions(contract) for ref in references(scalar)):
+                del self.pending[name]
+                self._write_gram(name)
 
     def _write_gram(self, name: str) -> None:
         context = self.context
@@ -214,13 +233,15 @@ class _Emitter:
             for copy in (Copy.LEFT, Copy.RIGHT)
         )
         depth = context.number(GramDepth(name), f"{name}_depth")
-        context.line(
-            f"{context.helper('fill_gram')}(work, tables, {context.own(name, ())}, {counts}, {sides}, {depth})"
-        )
+        helper = context.helper("fill_versine" if name in self.ir.versines else "fill_gram")
+        context.line(f"{helper}(work, tables, {context.own(name, ())}, {counts}, {sides}, {depth})")
 
     def _write_contract(self, contract: Contract) -> None:
         """Write a sum, term by term; the terms that are numbers come first, all at once."""
-        context = self.context
+        context, gate = self.context, find_gate(contract)
+        if gate is not None and contract.axes:
+            write_gated(context, contract, gate, lambda: self._write_needed(contract))
+            return
         if not contract.axes and not any(term.bound for term in contract.terms):
             write_entries(context, contract, {})
             return

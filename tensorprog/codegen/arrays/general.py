@@ -20,6 +20,7 @@ from tensorprog.codegen.arrays.requests import (
 )
 from tensorprog.codegen.arrays.series import write_series_entry
 from tensorprog.codegen.arrays.shapes import symbols_of_place
+from tensorprog.kernel.gate import NEAR, find_gate, open_terms
 from tensorprog.kernel.ir import (
     AxisIndex,
     Contract,
@@ -36,7 +37,7 @@ from tensorprog.kernel.ir import (
     walk,
 )
 
-__all__ = ["Reader", "write_entries", "write_term"]
+__all__ = ["Reader", "write_entries", "write_sums", "write_term"]
 
 
 @dataclass(slots=True)
@@ -161,12 +162,24 @@ def write_entries(
         elif isinstance(definition, Let):
             leaves = reader.leaves(definition.value)
             context.line(f"work[{target} + {entry}] = {context.scalar(definition.value, leaves)}")
+        elif (gate := find_gate(definition)) is not None:
+            value = context.fresh(definition.name)
+            context.line(f"{value} = {reader.read(gate)}")
+            with context.block(f"if {value} < {NEAR}:"):
+                context.line(f"{value} = {write_sums(context, definition, open_terms(definition), reader)}")
+            context.line(f"work[{target} + {entry}] = {value}")
         else:
-            total = context.fresh(definition.name)
-            context.line(f"{total} = 0.0")
-            for term in definition.terms:
-                _write_sum(context, term, reader, total)
+            total = write_sums(context, definition, definition.terms, reader)
             context.line(f"work[{target} + {entry}] = {total}")
+
+
+def write_sums(context: Context, contract: Contract, terms: tuple[Contraction, ...], reader: Reader) -> str:
+    """Write the sum of terms at one entry, and return the variable that has it."""
+    total = context.fresh(contract.name)
+    context.line(f"{total} = 0.0")
+    for term in terms:
+        _write_sum(context, term, reader, total)
+    return total
 
 
 def write_term(context: Context, contract: Contract, term: Contraction, *, keep: bool) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "RowPositions",
     "ScratchOffset",
     "Segments",
+    "SharePlan",
     "SideCount",
     "SideDense",
     "SideExtent",
@@ -373,6 +374,27 @@ class ResultMap(Request):
     array: str
     places: tuple[Place, ...]
     axes: tuple[AxisIndex, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharePlan(Request):
+    """Table: where a sum Σ_b s(p, b; x) s(p′, b; x′) v(e, e′) over the indices `bound` reads, for entries (p, p′).
+
+    The numbers of components of the target, of values of b, and of components of v; for each component of the target
+    its number of rows, and the starts of tables: what each of its rows adds to the place of s(p, ·), of s(p′, ·); for
+    each component of v the component of the target that it depends on, its stride, and the start of a table: its row
+    for every row there and every b, −1 for none. Starts count from that of the table. `source` is empty if there is
+    no v.
+    """
+
+    array: str
+    symbols: tuple[str, ...]
+    bound: tuple[AxisIndex, ...]
+    share: str
+    left: tuple[Place, ...]
+    right: tuple[Place, ...]
+    source: str
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True)

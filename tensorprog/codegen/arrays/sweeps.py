@@ -73,6 +73,22 @@ class _Steps:
 
     def _write_alike(self, alike: list[Definition]) -> None:
         """Write definitions over the same axes: they have the same entries."""
+        plain = self._plain_beside_steps(alike[0])
+        for part in [[definition] for definition in alike] if plain else [alike]:
+            with ExitStack() as blocks:
+                for index in plain:
+                    blocks.enter_context(self._loop(index))
+                self._write_at(part)
+
+    def _plain_beside_steps(self, definition: Definition) -> list[AxisIndex]:
+        """Return the indices that are no steps, but stand in one component with a step."""
+        steps, axes = self._steps(), definition.axes
+        found = [[axes[place] for place in dimensions] for dimensions in self.context.components(definition.name)]
+        shared = [indices for indices in found if {index.symbol for index in indices} & steps]
+        return [index for indices in shared for index in indices if index.symbol not in steps]
+
+    def _write_at(self, alike: list[Definition]) -> None:
+        """Write definitions over the same axes where all indices that stand with a step have their values."""
         context, first = self.context, alike[0]
         steps = self._steps()
         reader = Reader(context, {index.symbol: index for index in first.axes})
