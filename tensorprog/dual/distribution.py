@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
+
+from tensorprog.nonlin import special
 
 __all__ = ["bump", "opening", "orthant", "plus_product", "product_error", "standard", "tail", "wave_tail"]
 

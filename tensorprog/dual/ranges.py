@@ -2,22 +2,30 @@
 
 A denominator must stay away from zero, the argument of a logarithm or a root must not be negative, and the argument of
 an exponential must be bounded above or grow no faster than the variables: E exp(u v) is infinite for variances of one,
-E 1/(u + relu(v))² for all. What cannot be shown by intervals is refused: the rule is sufficient, not necessary.
+E 1/(u + relu(v))² for all. Of ratios of Gaussians (`dual.joint.ratios`) powers are counted where denominators vanish
+(`dual.joint.poles`). What can be shown neither so nor by intervals is refused: the rule is sufficient, not necessary.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from tensorprog.dual.joint.poles import check_poles
+from tensorprog.dual.joint.reading import find_ratios
 from tensorprog.dual.undefined import InfiniteExpectation, UndefinedExpectation
-from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Symbol
+from tensorprog.nonlin.expression import Apply, Expr, Number, Operand, Symbol, operands
 from tensorprog.nonlin.simplify import inline
 from tensorprog.nonlin.text import text
 from tensorprog.nonlin.traverse import fold
 
 __all__ = ["check_integrable"]
+
+Array = npt.NDArray[np.float64]
 
 _INF = math.inf
 
@@ -41,13 +49,39 @@ _SIGNED = _Range(-1.0, 1.0, 0.0)
 _ANY = _Range(-_INF, _INF, _INF)
 
 
-def check_integrable(function: Expr, values: Mapping[str, float]) -> None:
-    """Raise if E f(u_1, …, u_k) may not exist; `values` are those of the hyperparameters.
+def check_integrable(function: Expr, values: Mapping[str, float], spans: Iterable[Array] | None = None) -> None:
+    """Raise if E f(u_1, …, u_k) may not exist.
+
+    Args:
+        function: f, over Operand(0), …, Operand(k − 1).
+        values: those of the hyperparameters.
+        spans: the laws, if they are centred: the variables as vectors (k, m) of independent ones.
 
     Raises:
         UndefinedExpectation: a denominator that may vanish, a root or logarithm of what may be negative.
-        InfiniteExpectation: growth like exp(u v).
+        InfiniteExpectation: growth like exp(u v), denominators that come near zero together too often.
     """
+    if spans is None or not _is_ratio(function, values, spans):
+        _check_ranges(function, values)
+
+
+def _is_ratio(function: Expr, values: Mapping[str, float], spans: Iterable[Array]) -> bool:
+    """Return whether the function is a ratio of Gaussians, the powers in which are counted then.
+
+    Raises:
+        InfiniteExpectation: there are too many in the denominator.
+    """
+    size = max(operands(function), default=-1) + 1
+    terms = find_ratios(function, size, tuple(sorted((name, float(value)) for name, value in values.items())))
+    if terms is None or not any(term.powers for term in terms):
+        return False
+    if any(form.constant == 0 for term in terms for form, _ in term.powers):
+        for span in spans:
+            check_poles(terms, span[:size])
+    return True
+
+
+def _check_ranges(function: Expr, values: Mapping[str, float]) -> None:
 
     def rule(node: Expr, args: tuple[_Range, ...]) -> _Range:
         match node:

@@ -15,12 +15,14 @@ from zero). They are opaque to sympy; `dual.numeric` says how each is computed.
     Orthant(e, h, k, θ) exp(e) Φ₂(h, k; cos θ) = exp(e) P(X > −h, Y > −k), (X, Y) standard normal, correlation cos θ
     WaveTailRe(e, j, h, k), WaveTailIm   the parts of exp(e + ij) Φ(h + ik), Φ(z) = erfc(−z/√2)/2 for complex z
     Arc(t, c, s)        the angle θ in [0, π] with cos θ = ±(1 − t), the sign that of c; π/2 if s = 0
-    Turn(y, x)          the angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin
     Sine(s)             √s, 0 for s < 0: sin θ from a sin² θ with rounding errors
     Versine(t, c)       1 − cos θ from t = 1 − |cos θ| and the sign of c
     Shortfall(a, b, c)  1 − c/(a b), 1 if a or b is 0: 1 − cos θ from standard deviations a and b
     Share(a, q)         √(a/q), 0 unless a and q are positive
     Either(s, a, b)     a if s > 0, else b
+    Near(v), Far(v)     1 and 0 for a versine v < 2⁻¹⁶, 0 and v for others
+    Gap(a, b)           (a − b)²/2
+    NearDet(q1, q2, c, v), NearAngle   Det and Angle, for v < 2⁻¹⁶ from the versine v = 1 − c/√(q1·q2)
     PairExpectation(φ, ψ, m1, m2, q1, q2, c)   E[φ(m1 + u) ψ(m2 + v)], by quadrature; φ, ψ name entries of `functions`
     PointExpectation(φ, m, q)                  E φ(m + u), by quadrature
     JointExpectation(f, m_1, …, m_k, c_11, …, c_kk)   E f(u_1, …, u_k), by cubature
@@ -44,7 +46,12 @@ __all__ = [
     "Det",
     "Either",
     "Expm1",
+    "Far",
+    "Gap",
     "JointExpectation",
+    "Near",
+    "NearAngle",
+    "NearDet",
     "Opening",
     "Orthant",
     "PairExpectation",
@@ -57,7 +64,6 @@ __all__ = [
     "Standard",
     "Support",
     "Tail",
-    "Turn",
     "Versine",
     "WaveTailIm",
     "WaveTailRe",
@@ -260,13 +266,6 @@ class WaveTailIm(sp.Function):
         return sp.sin(j) * Tail(e, h) if k == 0 else None
 
 
-class Turn(sp.Function):
-    """The angle of the point (x, y), y ≥ 0, in [0, π]; π/2 at the origin."""
-
-    nargs = 2
-    is_real = True
-
-
 class Arc(sp.Function):
     """The angle θ in [0, π] with cos θ = ±(1 − t), the sign that of c; π/2 if s, the product of deviations, is 0."""
 
@@ -306,6 +305,41 @@ class Either(sp.Function):
     """Either(s, a, b): a if s > 0, else b."""
 
     nargs = 3
+    is_real = True
+
+
+class Near(sp.Function):
+    """1 for v < 2⁻¹⁶, else 0: whether a versine from second moments is too small to be exact."""
+
+    nargs = 1
+    is_real = True
+
+
+class Far(sp.Function):
+    """0 for v < 2⁻¹⁶, else v."""
+
+    nargs = 1
+    is_real = True
+
+
+class Gap(sp.Function):
+    """(a − b)²/2."""
+
+    nargs = 2
+    is_real = True
+
+
+class NearDet(sp.Function):
+    """q1·q2 − c², as q1·q2·v(2 − v) where the versine v = 1 − c/√(q1·q2) is below 2⁻¹⁶."""
+
+    nargs = 4
+    is_real = True
+
+
+class NearAngle(sp.Function):
+    """θ = atan2(√NearDet(q1, q2, c, v), c), π/2 where both vanish."""
+
+    nargs = 4
     is_real = True
 
 

@@ -23,6 +23,7 @@ from tensorprog.limit.naming import Ledger, PositionInside
 from tensorprog.limit.normalize import Normalizer
 from tensorprog.limit.product import Fixed, Joint, Product
 from tensorprog.limit.scaling import Asymptotics, Term
+from tensorprog.limit.spans import Spans
 from tensorprog.limit.variables import Ref, Variables, refuse_rolled
 from tensorprog.nonlin.expression import Apply, Expr, walk
 from tensorprog.nonlin.simplify import inline
@@ -63,6 +64,7 @@ class Gaussians(ABC):
         self.ledger = ledger
         self.one: OneSample = one if one is not None else self  # type: ignore[assignment]
         self.right = ledger.right
+        self.spans = Spans(variables)
 
     @abstractmethod
     def second(self, left: Ref, right: Ref) -> Term:
@@ -166,9 +168,10 @@ class Gaussians(ABC):
 
     def joint(self, function: Expr, arguments: Sequence[Argument]) -> dual.Dual:
         """Return E function(Z^{arguments}); a number is a Gaussian of that mean and of variance zero."""
-        check_integrable(function, self.variables.core.symbols)
         zero = sp.Integer(0)
         laws = [(a.value, zero) if isinstance(a, Fixed) else self._point_law(a) for a in arguments]
+        centred = all(mean == 0 for mean, _ in laws)
+        check_integrable(function, self.variables.core.symbols, self.spans(arguments) if centred else None)
         covariances = [[variance if i == j else zero for j in range(len(laws))] for i, (_, variance) in enumerate(laws)]
         for (i, a), (j, b) in itertools.combinations(enumerate(arguments), 2):
             if isinstance(a, Gaussian) and isinstance(b, Gaussian):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tensorprog.dual.ranges import check_integrable
@@ -44,3 +45,58 @@ def test_what_may_have_none_is_refused(name: str) -> None:
     function, kind = REFUSED[name]
     with pytest.raises(kind, match=r"may|undefined"):
         check_integrable(function, {"zero": 0.0})
+
+
+# --- ratios of Gaussians: powers are counted where denominators vanish ------------------------------------------------
+
+
+def sigma(first: int, size: int) -> Expr:
+    total: Expr = Operand(first) * Operand(first)
+    for index in range(first + 1, first + size):
+        total = total + Operand(index) * Operand(index)
+    return apply("sqrt", total / size)
+
+
+def of_batches(count: int, size: int) -> list[np.ndarray]:
+    """Batches of `size` Gaussians, minus their means: of rank size − 1 each."""
+    return [np.kron(np.eye(count), np.eye(size) - 1 / size)]
+
+
+def relu(u: Expr) -> Expr:
+    return apply("relu", u)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_the_tangent_of_a_normalized_batch_needs_four_samples(size: int) -> None:
+    one, other = (relu(Operand(index) / sigma(0, size)) for index in (0, 1))
+    slopes = [apply("step", Operand(index)) / sigma(0, size) for index in (0, 1)]
+    turn = Operand(0) * Operand(1) * apply("step", Operand(0)) / sigma(0, size) ** Number(3)
+    check_integrable(one * other, {}, of_batches(1, size))
+    for function in (slopes[0] * slopes[1], slopes[1] * turn, turn * turn):
+        if size >= 4:
+            check_integrable(function, {}, of_batches(1, size))
+        else:
+            with pytest.raises(InfiniteExpectation, match=rf"{size - 1} independent Gaussian"):
+                check_integrable(function, {}, of_batches(1, size))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_between_two_batches_every_denominator_counts_for_itself(size: int) -> None:
+    product = 1 / sigma(0, size) / sigma(size, size)
+    if size == 3:
+        check_integrable(product, {}, of_batches(2, size))
+    else:
+        with pytest.raises(InfiniteExpectation, match="order 1"):
+            check_integrable(product, {}, of_batches(2, size))
+
+
+def test_lines_count_where_the_denominator_has_them() -> None:
+    function = u / apply("sqrt", v * v)
+    with pytest.raises(InfiniteExpectation):
+        check_integrable(function, {}, [np.eye(2)])
+    check_integrable(function, {}, [np.array([[1.0], [2.0]])])
+
+
+def test_other_functions_are_told_by_intervals() -> None:
+    with pytest.raises(UndefinedExpectation, match="denominator"):
+        check_integrable(apply("tanh", u / sigma(0, 2)), {}, of_batches(1, 2))

@@ -14,6 +14,7 @@ __all__ = ["LONGER", "SHAPES", "draw", "stacked"]
 # The shape of one sample, and of one of other extents: of `graph` the numbers of nodes and of features.
 SHAPES: Mapping[str, tuple[int, ...]] = {
     "attention": (4, 3),
+    "batchnorm": (4, 5),
     "cnn": (4, 5, 2),
     "cnn1d": (9, 3),
     "cnn_flatten": (5, 4, 2),

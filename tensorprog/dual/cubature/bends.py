@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tensorprog.dual.cubature.integrand import Integrand
 from tensorprog.dual.cubature.law import NormalForm
-from tensorprog.dual.numeric import determinant
+from tensorprog.dual.values import determinant
 
 __all__ = ["bends"]
 

@@ -1,8 +1,9 @@
 """Expectations of functions of several jointly Gaussian variables, for many laws at once, with estimates of the errors.
 
-Variables that occur as A(u + r(others)), A made of pieces of polynomials, are integrated in closed form given the
-others (`dual.cubature.plan`). What is left is a function of d standard normal variables, d the rank of the covariance
-of the others, which is lower where samples coincide. It is integrated
+Products of gates (`dual.joint.gates`) and ratios of centred Gaussians (`dual.joint.quotients`) have rules of their own.
+Of other functions, variables that occur as A(u + r(others)), A made of pieces of polynomials, are integrated in closed
+form given the others (`dual.cubature.plan`). What is left is a function of d standard normal variables, d the rank of
+the covariance of the others, which is lower where samples coincide. It is integrated
     by a Hermite series, where f is a product of two smooth functions of two variables each (`dual.cubature.series`);
     by panels between the kinks, d ≤ 2 (`dual.cubature.panels`);
     by the trapezoidal rule, d ≤ 4, where the function is smooth (`dual.cubature.lattice`);
@@ -26,6 +27,7 @@ from tensorprog.dual.cubature.plan import Plan, find_plan, with_numbers
 from tensorprog.dual.cubature.random import random_estimate
 from tensorprog.dual.cubature.series import find_halves, series_estimate
 from tensorprog.dual.joint.gates import gate_estimate
+from tensorprog.dual.joint.quotients import quotient_estimate
 from tensorprog.nonlin.expression import Expr
 
 __all__ = ["Estimate", "joint_cubature"]
@@ -50,7 +52,7 @@ def joint_cubature(function: Expr, means: Array, covariances: Array, symbols: Ma
         symbols: the values of hyperparameters.
     """
     plain = with_numbers(function, tuple(sorted((name, float(value)) for name, value in symbols.items())))
-    known = gate_estimate(plain, means, covariances, {})
+    known = gate_estimate(plain, means, covariances, {}) or quotient_estimate(plain, means, covariances)
     if known is not None:
         return Estimate(*known)
     integrand = Integrand(find_plan(plain), means.shape[1])

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from tensorprog.dual.numeric import determinant
 from tensorprog.dual.pairs.features import find_features, function
+from tensorprog.dual.values import determinant
 from tensorprog.nonlin.expression import Expr
 
 __all__ = ["LINEAR", "Pieces", "find_pieces", "pair_moment", "single_moment"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorprog.dual.numeric import determinant
+from tensorprog.dual.values import determinant
 
 __all__ = ["Gaussians", "NormalForm", "by_rank"]
 

@@ -38,8 +38,9 @@ from tensorprog.dual.joint.slopes import has_jump, split_slope
 from tensorprog.dual.joint.terms import Line, Product, affine, factors, products, variable
 from tensorprog.dual.special import Bump, Clipped, Det, Standard
 from tensorprog.dual.undefined import check_defined
-from tensorprog.nonlin.expression import ONE, Apply, Expr, Number, Operand, operands, rebuild, walk
+from tensorprog.nonlin.expression import ONE, Apply, Expr, Number, Operand, operands, rebuild
 from tensorprog.nonlin.simplify import bind, inline, simplify
+from tensorprog.nonlin.traverse import fold
 
 __all__ = ["joint"]
 
@@ -189,7 +190,9 @@ def _check_defined(function: Expr) -> None:
     Raises:
         UndefinedExpectation: the expectation does not exist.
     """
-    for node in walk(function):
+    nodes: list[Expr] = []
+    fold(function, lambda node, _: nodes.append(node))
+    for node in nodes:
         if isinstance(node, Apply) and node.function in ("log", "sqrt", "pow", "div", "exp", "gauss"):
             _check_node(node)
 

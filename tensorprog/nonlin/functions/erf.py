@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from tensorprog.nonlin import special
 from tensorprog.nonlin.base import Parity, Primitive
 from tensorprog.nonlin.expression import ONE, Expr, Number, Symbol, apply
 
@@ -40,7 +40,7 @@ PRIMITIVES = (
     Primitive(
         "erf",
         1,
-        special.erf,
+        lambda u: special.erf(u),
         (lambda u: 2 / apply("sqrt", _PI) * _gauss(u),),
         "math.erf({0})",
         parity=Parity.ODD,
@@ -49,7 +49,7 @@ PRIMITIVES = (
     Primitive(
         "Phi",
         1,
-        special.ndtr,
+        lambda u: special.ndtr(u),
         (_phi_derivative,),
         "(0.5 * math.erfc(-{0} * 0.7071067811865476))",
         _phi_expansion,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
+from tensorprog.nonlin import special
 from tensorprog.nonlin.base import Parity, Primitive
 from tensorprog.nonlin.expression import ONE, Expr, apply
 
@@ -24,7 +24,7 @@ PRIMITIVES = (
     Primitive(
         "sigmoid",
         1,
-        special.expit,
+        lambda u: special.expit(u),
         (_bump,),
         "(1.0 / (1.0 + math.exp(-{0})) if {0} >= 0.0 else math.exp({0}) / (1.0 + math.exp({0})))",
         centres=(0.0,),
