@@ -27,12 +27,14 @@ import sympy as sp
 
 from tensorprog.core.ir import Axis
 from tensorprog.errors import Span
+from tensorprog.limit.ranks import Ranks
 from tensorprog.nonlin.expression import Expr
 
 __all__ = [
     "Assumption",
     "AxisSum",
     "Block",
+    "Earlier",
     "Equation",
     "Kind",
     "Largest",
@@ -153,21 +155,15 @@ class Recurrence:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
-    """When a scan makes the variables of a quantity: their places in program order, None for other sides."""
+class Earlier:
+    """A scan that is through before the one of a sweep: its index in either copy, and the ranks of its variables.
 
-    left: int | None
-    right: int | None
+    One of the two indices is None where no equation has such a side.
+    """
 
-    def order(self) -> tuple[bool, bool, int, int]:
-        """Return a key that sorts quantities of one side, which no quantity of two sides precedes, first."""
-        before = -1
-        return (
-            self.left is not None,
-            self.right is not None,
-            before if self.left is None else self.left,
-            before if self.right is None else self.right,
-        )
+    left: sp.Symbol | None
+    right: sp.Symbol | None
+    ranks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +179,17 @@ class Sweep:
       rank r, what has r for its later variable: first the groups of one index, at τ; then for t′ = 0, …, τ the groups
       of left rank r at (τ, t′) and those of right rank r at (t′, τ), by the rank of the other side, at t′ = τ those
       with the other rank not above r.
+
+    For one copy, a side may also be made in one of the `earlier` scans, in program order, of which all steps are known
+    but for those pairs. At τ and r these come after the groups of one index: scan by scan, its steps upwards, at each
+    its ranks upwards.
     """
 
     left: sp.Symbol | None
     right: sp.Symbol | None
     groups: tuple[tuple[Equation, ...], ...]
     ranks: tuple[Ranks, ...]
+    earlier: tuple[Earlier, ...] = ()
 
 
 Block = Equation | Recurrence | Sweep

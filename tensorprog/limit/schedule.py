@@ -12,7 +12,7 @@ from sympy.core.function import AppliedUndef
 
 from tensorprog.limit.equations import Block, Equation, Recurrence
 from tensorprog.limit.naming import Ledger, Record
-from tensorprog.limit.sweeps import find_cycles, make_sweep
+from tensorprog.limit.sweeps import find_cycles, make_sweep, own_reads
 from tensorprog.limit.variables import Loop
 
 __all__ = ["schedule"]
@@ -33,7 +33,9 @@ def schedule(ledger: Ledger, wanted: Iterable[sp.Expr]) -> tuple[Block, ...]:
     needed = _reachable(ledger, equations, wanted)
     items: dict[str, _Item] = {}
     home: dict[str, str] = {}
-    outside = {label: _reads(e.rhs).keys() for label, e in equations.items() if ledger.records[label].loop is None}
+    outside = {
+        label: own_reads(e.rhs, ledger.right) for label, e in equations.items() if ledger.records[label].loop is None
+    }
     cycles = find_cycles({label: outside.keys() & read for label, read in outside.items() if label in needed})
     for label in equations:
         if label in needed:
@@ -44,7 +46,7 @@ def schedule(ledger: Ledger, wanted: Iterable[sp.Expr]) -> tuple[Block, ...]:
             if label in ledger.initials:
                 item.initial.append(ledger.initials[label])
             home[label] = key
-    graph = {key: _outer_reads(item, home) - {key} for key, item in items.items()}
+    graph = {key: _outer_reads(item, home, ledger.right) - {key} for key, item in items.items()}
     return tuple(_block(items[key], ledger) for key in _sorted(graph))
 
 
@@ -75,10 +77,9 @@ def _reachable(ledger: Ledger, equations: Mapping[str, Equation], wanted: Iterab
     return found
 
 
-def _outer_reads(item: _Item, home: Mapping[str, str]) -> set[str]:
-    return {
-        home[label] for equation in (*item.equations, *item.initial) for label in _reads(equation.rhs) if label in home
-    }
+def _outer_reads(item: _Item, home: Mapping[str, str], right: sp.Symbol) -> set[str]:
+    equations = (*item.equations, *item.initial)
+    return {home[label] for equation in equations for label in own_reads(equation.rhs, right) if label in home}
 
 
 def _sorted(graph: Mapping[str, set[str]]) -> list[str]:

@@ -103,7 +103,13 @@ def _agree(text: str, activation: str, x1: Any, x2: Any) -> None:
 
 @pytest.mark.parametrize(
     ("readout", "activation"),
-    [("mean", "tanh"), ("mean", "softplus"), ("flatten", "tanh"), ("flatten", "softplus"), ("strided", "tanh")],
+    [
+        ("mean", "tanh"),
+        pytest.param("mean", "softplus", marks=pytest.mark.slow),
+        pytest.param("flatten", "tanh", marks=pytest.mark.slow),
+        ("flatten", "softplus"),
+        ("strided", "tanh"),
+    ],
 )
 def test_sequences(readout: str, activation: str) -> None:
     x1 = data(4, 7, 2)
@@ -112,8 +118,15 @@ def test_sequences(readout: str, activation: str) -> None:
     _agree(LINE + LINE_READOUTS[readout], activation, x1, x2)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "softplus"])
-@pytest.mark.parametrize("readout", PLANE_READOUTS)
+@pytest.mark.parametrize(
+    ("readout", "activation"),
+    [
+        ("mean", "softplus"),
+        ("flatten", "tanh"),
+        pytest.param("mean", "tanh", marks=pytest.mark.slow),
+        pytest.param("flatten", "softplus", marks=pytest.mark.slow),
+    ],
+)
 def test_images(readout: str, activation: str) -> None:
     _agree(PLANE + PLANE_READOUTS[readout], activation, data(3, 5, 4, 2), data(2, 5, 4, 2, seed=1))
 

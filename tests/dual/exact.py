@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mpmath as mp
@@ -34,9 +35,12 @@ def _orthant(e: Any, h: Any, k: Any, theta: Any) -> Any:
     inside = {end for end in (*ends, *(mp.pi - end for end in ends)) if theta < end < mp.pi}
     for low, high in itertools.pairwise(sorted({theta, mp.pi, *inside})):
         half, middle = (high - low) / 2, (high + low) / 2
+        if low > mp.pi / 2 and (h + k) ** 2 > 200 * (mp.pi - low) ** 2:
+            break  # less than e^-100 is left
         for x, w in zip(nodes, weights, strict=True):
             t = middle + half * x
-            total += w * half * mp.exp(-(h * h + k * k - 2 * h * k * mp.cos(t)) / (2 * mp.sin(t) ** 2)) / (2 * mp.pi)
+            cos, sin = mp.cos_sin(t)
+            total += w * half * mp.exp((h * k * cos - (h * h + k * k) / 2) / sin**2) / (2 * mp.pi)
     return mp.exp(e) * total
 
 
@@ -135,29 +139,68 @@ def _legendre(order: int) -> tuple[list[Any], list[Any]]:
     return nodes, weights
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Panels of one width side by side, all with the same rule."""
+
+    start: Any
+    width: Any
+    count: int
+    order: int
+
+    def nodes(self) -> Iterator[Any]:
+        """Yield the nodes, upwards."""
+        offsets = [self.width * (1 + x) / 2 for x in _legendre(self.order)[0]]
+        yield from (self.start + self.width * i + offset for i in range(self.count) for offset in offsets)
+
+    def weights(self) -> Iterator[Any]:
+        """Yield the weights of the nodes."""
+        yield from [self.width / 2 * weight for weight in _legendre(self.order)[1]] * self.count
+
+    def exponentials(self, slope: Any) -> Iterator[int]:
+        """Yield exp(slope · y) for the nodes y, in units of 2^-600: from panel to panel they grow by one factor."""
+        first = (mp.exp(slope * (self.start + self.width * (1 + x) / 2)) for x in _legendre(self.order)[0])
+        factor, values = _whole(mp.exp(slope * self.width)), [_whole(value) for value in first]
+        for _ in range(self.count):
+            yield from values
+            values = [value * factor >> _MANY for value in values]
+
+
 @functools.cache
-def grid(m: float, q: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return nodes and weights on the line for functions with kinks at multiples of ½ between −2 and 3."""
+def _runs(m: float, q: float) -> tuple[_Run, ...]:
+    """Return panels on the line for functions with kinks at multiples of ½ between −2 and 3."""
     deviation = mp.sqrt(mp.mpf(q))
     low, high = mp.mpf(m) - _REACH * deviation, mp.mpf(m) + _REACH * deviation
     edges = sorted({low, high, *(mp.mpf(i) / 2 for i in range(-4, 7) if low < mp.mpf(i) / 2 < high)})
     widest = min(mp.mpf(5) / 4, mp.mpf(5) / 4 * deviation)
-    nodes, weights = [], []
+    found: list[_Run] = []
     for start, stop in itertools.pairwise(edges):
         count = max(1, int(mp.ceil((stop - start) / widest)))
-        width = (stop - start) / count
-        x, w = _legendre(20 if width > widest / 2 else 14)
-        nodes += [start + width * (i + (1 + place) / 2) for i in range(count) for place in x]
-        weights += [width / 2 * weight for _ in range(count) for weight in w]
-    return tuple(nodes), tuple(weights)
+        run = _Run(start, (stop - start) / count, count, 20 if (stop - start) / count > widest / 2 else 14)
+        if found and (found[-1].width, found[-1].order) == (run.width, run.order):
+            before = found.pop()
+            run = replace(before, count=before.count + count)
+        found.append(run)
+    return tuple(found)
 
 
-_BITS = 140
+@functools.cache
+def grid(m: float, q: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return nodes and weights on the line for functions with kinks at multiples of ½ between −2 and 3."""
+    runs = _runs(m, q)
+    return tuple(y for run in runs for y in run.nodes()), tuple(w for run in runs for w in run.weights())
 
 
-def _fixed(values: Iterable[Any]) -> Any:
-    """Return numbers as integers, in units of 2^-140: products of such are quick."""
-    return np.array([int(mp.floor(mp.ldexp(value, _BITS))) for value in values], dtype=object)
+_BITS, _MANY = 140, 600
+
+
+def _whole(value: Any, bits: int = _MANY) -> int:
+    return int(mp.floor(mp.ldexp(value, bits)))
+
+
+def _fixed(values: Iterable[Any], bits: int = _BITS) -> Any:
+    """Return numbers as integers, in units of 2^-bits: products of such are quick."""
+    return np.array([_whole(value, bits) for value in values], dtype=object)
 
 
 @functools.cache
@@ -166,12 +209,13 @@ def density(m1: float, m2: float, q1: float, q2: float, c: float) -> Any:
     (z1, w1), (z2, w2) = grid(m1, q1), grid(m2, q2)
     det = mp.mpf(q1) * q2 - mp.mpf(c) ** 2
     a, b, d = mp.mpf(q2) / (2 * det), mp.mpf(c) / det, mp.mpf(q1) / (2 * det)
-    right = [wy * mp.exp(-d * (y - m2) ** 2) for y, wy in zip(z2, w2, strict=True)]
+    right = _fixed((wy * mp.exp(-d * (y - m2) ** 2) for y, wy in zip(z2, w2, strict=True)), _MANY)
     rows = []
     for x, wx in zip(z1, w1, strict=True):
-        front = wx * mp.exp(-a * (x - m1) ** 2) / (2 * mp.pi * mp.sqrt(det))
         slope = b * (x - m1)
-        rows.append(_fixed(front * wy * mp.exp(slope * (y - m2)) for y, wy in zip(z2, right, strict=True)))
+        front = wx * mp.exp(-a * (x - m1) ** 2 - slope * m2) / (2 * mp.pi * mp.sqrt(det))
+        growth = np.array([value for run in _runs(m2, q2) for value in run.exponentials(slope)], dtype=object)
+        rows.append((right * _whole(front) >> _MANY) * growth >> 2 * _MANY - _BITS)
     return np.array(rows)
 
 

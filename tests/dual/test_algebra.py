@@ -58,13 +58,13 @@ def compare(phi: Expr, psi: Expr, law: tuple[float, ...], value: Value) -> None:
         agree(found.expr, integral(phi, psi, law), value, **values)  # type: ignore[arg-type]
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=16)
 @given(PLAIN, PLAIN, st.sampled_from(LAWS))
 def test_pairs_with_gates(value: Value, phi: Expr, psi: Expr, law: tuple[float, ...]) -> None:
     compare(phi, psi, law, value)
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=16)
 @given(ACTIVATIONS, ACTIVATIONS, st.sampled_from(LAWS))
 def test_pairs_with_waves(value: Value, phi: Expr, psi: Expr, law: tuple[float, ...]) -> None:
     compare(phi, psi, law, value)
@@ -77,7 +77,7 @@ def test_many_pairs(value: Value, phi: Expr, psi: Expr, law: tuple[float, ...]) 
     compare(phi, psi, law, value)
 
 
-@settings(QUICK, max_examples=80)
+@settings(QUICK, max_examples=40)
 @given(ACTIVATIONS, st.sampled_from([(0.0, 0.75), (0.0, 2.0), (-0.7, 0.6)]))
 def test_means(value: Value, phi: Expr, law: tuple[float, float]) -> None:
     m, q = law
@@ -86,10 +86,24 @@ def test_means(value: Value, phi: Expr, law: tuple[float, float]) -> None:
     agree(found.expr, line_integral(phi, m, q), value, **({"m1": m} if m else {}), q1=q)
 
 
-@settings(QUICK, max_examples=25)
-@given(ACTIVATIONS, ACTIVATIONS, st.sampled_from([(0.0, 0.75), (0.4, 1.2)]))
+POINTS = st.sampled_from([(0.0, 0.75), (0.4, 1.2)])
+
+
+@settings(QUICK, max_examples=10)
+@given(ACTIVATIONS, ACTIVATIONS, POINTS)
 def test_one_variable(value: Value, phi: Expr, psi: Expr, law: tuple[float, float]) -> None:
-    """E[φ(u) ψ(u)], and the same as the pair of equal variables."""
+    compare_equal(phi, psi, law, value)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=200)
+@given(ACTIVATIONS, ACTIVATIONS, POINTS)
+def test_one_variable_of_many(value: Value, phi: Expr, psi: Expr, law: tuple[float, float]) -> None:
+    compare_equal(phi, psi, law, value)
+
+
+def compare_equal(phi: Expr, psi: Expr, law: tuple[float, float], value: Value) -> None:
+    """Compare E[φ(u) ψ(u)] with its integral, and with the pair of equal variables."""
     m, q = law
     expected = line_integral(phi * psi, m, q)
     symbols = (sp.Symbol("m1") if m else sp.Integer(0), sp.Symbol("q1"))
@@ -103,10 +117,21 @@ def test_one_variable(value: Value, phi: Expr, psi: Expr, law: tuple[float, floa
         assert float(np.ravel(computed)[0]) == pytest.approx(float(expected), rel=1e-11, abs=1e-11)
 
 
-@settings(QUICK, max_examples=40)
+@settings(QUICK, max_examples=15)
 @given(ACTIVATIONS, ACTIVATIONS)
 def test_opposite_variables(value: Value, phi: Expr, psi: Expr) -> None:
-    """E[φ(u) ψ(−u)], as the pair of correlation −1."""
+    compare_opposite(phi, psi, value)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=200)
+@given(ACTIVATIONS, ACTIVATIONS)
+def test_opposite_variables_of_many(value: Value, phi: Expr, psi: Expr) -> None:
+    compare_opposite(phi, psi, value)
+
+
+def compare_opposite(phi: Expr, psi: Expr, value: Value) -> None:
+    """Compare E[φ(u) ψ(−u)], as the pair of correlation −1, with its integral."""
     found = pair(phi, psi, CENTRED, nameless)
     if found.error is None:
         expected = line_integral(phi * bind(psi, (-Operand(0),)), 0.0, 0.75)

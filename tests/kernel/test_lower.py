@@ -72,9 +72,7 @@ def test_every_special_function_has_a_meaning() -> None:
 
 def test_angles_are_computed_once_per_layer() -> None:
     ir = lower(relu_mlp())
-    angles = [
-        node for let in lets(ir.pair) for node in walk(let.value) if node == Op("Arc", getattr(node, "args", ()))
-    ]
+    angles = [node for let in lets(ir.pair) for node in walk(let.value) if node == Op("Arc", getattr(node, "args", ()))]
     assert len(angles) == 2
 
 

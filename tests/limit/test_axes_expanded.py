@@ -173,6 +173,43 @@ SCANS = {
         "scan t { s[t] = erf(W @ s[t - 1] + U @ x[t]) }\nscan t { u[t] = erf(W @ u[t - 1] + W @ s[t]) }\n"
         "output f[t] = V @ u[t]"
     ),
+    "two_scans_over_two_axes": (
+        "scan t { s[t] = erf(W @ s[t - 1] + U @ x[t]) }\nscan o { z[o, t] = erf(W @ z[o - 1, t] + W @ s[t]) }\n"
+        "output f[o, t] = V @ z[o, t]"
+    ),
+    "a_scan_of_the_mean_of_another": (
+        "scan t { s[t] = erf(W @ s[t - 1] + U @ x[t]) }\nscan o { z[o] = erf(W @ z[o - 1] + W @ mean[t](s[t])) }\n"
+        "output f[o] = V @ z[o]"
+    ),
+    "two_scans_with_leaky_states": (
+        "scan t { g[t] = erf(W @ s[t - 1] + U @ x[t]) ; s[t] = 0.5 * s[t - 1] + g[t] }\n"
+        "scan o { y[o] = erf(W @ z[o - 1] + W @ s[o]) ; z[o] = z[o - 1] * 0.3 + y[o] }\n"
+        "output f[o] = V @ (z[o] + s[o + 1])"
+    ),
+    "two_scans_with_residual_states": (
+        "scan t { s[t] = s[t - 1] + W @ relu(s[t - 1]) + U @ x[t] + b }\n"
+        "scan o { z[o] = z[o - 1] + W @ relu(z[o - 1]) + W @ s[o] + s[o + 1] }\noutput f[o] = V @ relu(z[o])"
+    ),
+    "a_scan_that_reads_later_steps_of_another": (
+        "scan t { s[t] = erf(W @ s[t - 1] + U @ x[t]) }\n"
+        "scan t { u[t] = erf(W @ u[t - 1] + W @ s[t + 1] + A @ s[2 - t]) }\noutput f[t] = V @ u[t]"
+    ),
+    "later_steps_of_leaky_states": (
+        "scan t { g[t] = erf(W @ s[t - 1] + U @ x[t]) ; s[t] = 0.5 * s[t - 1] + g[t] }\n"
+        "scan t { y[t] = W @ u[t - 1] + W @ s[2 - t] ; u[t] = 0.2 * u[t - 1] + erf(y[t]) }\n"
+        "output f[t] = V @ u[t]"
+    ),
+    "three_scans_with_one_matrix": (
+        "scan t { s[t] = erf(W @ s[t - 1] + U @ x[t]) }\nscan o { z[o] = erf(W @ z[o - 1] + W @ s[2 - o]) }\n"
+        "scan i { y[i] = erf(W @ y[i - 1] + W @ s[i] + A @ z[1]) }\noutput f[i] = V @ y[i]"
+    ),
+    "two_scans_crossed": (
+        "scan t { s[t, o] = erf(W @ s[t - 1, o] + U @ x[o]) }\n"
+        "scan o { z[o, t] = erf(W @ z[o - 1, t] + W @ s[t, 1 - o]) }\noutput f = V @ mean[o, t](z[o, t])"
+    ),
+    "a_scan_and_a_layer_with_one_matrix": (
+        "scan t { s[t] = erf(W @ s[t - 1] + W @ a[t] + U @ x[t]) }\noutput f[t] = V @ s[t]"
+    ),
     "weights_of_every_step": "scan t { s[t] = erf(P[t] @ s[t - 1] + U @ x[t] + B[2 - t]) }\noutput f[t] = V @ s[t]",
     "a_convolution_in_a_scan": (
         "scan t { s[t, i] = erf(sum[k](D[k] @ s[t - 1, i + k]) + U @ x[t] + h[i]) }\noutput f = V @ mean[i](s[2, i])"
@@ -240,3 +277,22 @@ def test_a_program_is_its_positions_written_out(name: str) -> None:
     for mine, other in zip(found, by_positions(core, x1, x2, found[0].shape), strict=True):
         assert np.abs(other).max() > 0
         np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-11 * np.abs(other).max())
+
+
+SLOW = pytest.mark.slow  # their compilation takes long
+
+
+@pytest.mark.parametrize(
+    ("name", "get"),
+    [
+        ("two_scans_over_two_axes", "nngp"),
+        pytest.param("two_scans_over_two_axes", "ntk", marks=SLOW),
+        pytest.param("two_scans_with_leaky_states", "ntk", marks=SLOW),
+    ],
+)
+def test_compiled_scans_have_the_values_of_the_interpreted_ones(name: str, get: str) -> None:
+    net = tp.parse(HEAD + PROGRAMS[name])
+    core = build(net.tree, net.hyperparameters, loops=Loops.UNROLLED)
+    kernels = (net.compile(backend=backend) for backend in ("cpu", "interpret"))
+    compiled, plain = (kernel(draw(core, 0), draw(core, 1), get=get) for kernel in kernels)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-12, atol=1e-12 * np.abs(plain).max())

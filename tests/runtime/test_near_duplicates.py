@@ -23,6 +23,8 @@ Moments = tuple[Any, Any, Any]
 State = tuple[Moments, Moments]
 """K and T of a vector variable."""
 
+BOTH = ("nngp", "ntk")  # at once: one compilation
+
 Network = Callable[[Moments], State]
 """K and T of the output, given (|x|², |x'|², ⟨x, x'⟩) / d."""
 
@@ -287,11 +289,10 @@ def test_kernels_keep_ten_digits(case: str, backend: Literal["cpu", "interpret"]
 def test_a_duplicate_off_the_diagonal_is_the_diagonal(case: str) -> None:
     x = np.random.default_rng(2).standard_normal((3, 12))
     kernel = _kernel(case, "cpu")
-    for kind in ("nngp", "ntk"):
-        diagonal = kernel.diag(x, get=kind)
-        within = kernel(np.concatenate([x, x]), get=kind)
+    results = kernel.diag(x, get=BOTH), kernel(np.concatenate([x, x]), get=BOTH), kernel(x, x.copy(), get=BOTH)
+    for diagonal, within, across in zip(*results, strict=True):
         np.testing.assert_allclose(np.diag(within[3:, :3]), diagonal, rtol=1e-13, atol=1e-15)
-        np.testing.assert_allclose(np.diag(kernel(x, x.copy(), get=kind)), diagonal, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(np.diag(across), diagonal, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("case", ["relu 3 0.0", "abs 3 0.0", "leaky 3 0.0"])
@@ -300,18 +301,18 @@ def test_scales_of_data_do_not_matter(case: str, scale: float) -> None:
     x = np.random.default_rng(3).standard_normal(12)
     partners = _partners(x)
     kernel = _kernel(case, "cpu")
-    for kind in ("nngp", "ntk"):
-        expected = kernel(x[None], partners, get=kind)
-        np.testing.assert_allclose(kernel(scale * x[None], scale * partners, get=kind) / scale / scale, expected, 1e-15)
+    results = kernel(scale * x[None], scale * partners, get=BOTH), kernel(x[None], partners, get=BOTH)
+    for scaled, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(scaled / scale / scale, expected, 1e-15)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_zero_inputs_are_finite_and_agree_with_the_diagonal(case: str) -> None:
     x = np.stack([np.zeros(12), np.random.default_rng(4).standard_normal(12)])
-    for kind in ("nngp", "ntk"):
-        found = _kernel(case, "cpu")(x, x.copy(), get=kind)
+    kernel = _kernel(case, "cpu")
+    for found, diagonal in zip(kernel(x, x.copy(), get=BOTH), kernel.diag(x, get=BOTH), strict=True):
         assert np.isfinite(found).all()
-        np.testing.assert_allclose(np.diag(found), _kernel(case, "cpu").diag(x, get=kind), rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(np.diag(found), diagonal, rtol=1e-13, atol=1e-15)
 
 
 SHIFTED = """
@@ -327,16 +328,21 @@ output f = V @ {0}(W1 @ {0}(W0 @ x + b0) + b1)
 """
 
 
-@pytest.mark.parametrize("activation", ["relu", "abs", "elu", "hard_tanh"])
+SLOW = pytest.mark.slow  # their compilation takes long
+
+
+@pytest.mark.parametrize(
+    "activation", ["abs", "hard_tanh", *(pytest.param(name, marks=SLOW) for name in ("relu", "elu"))]
+)
 def test_shifted_kinks_are_continuous_at_duplicates(activation: str) -> None:
     text = 'use "activations.tp"\n' if activation == "hard_tanh" else ""
     kernel = tp.parse(SHIFTED.format(activation).replace("program p", f"program p\n{text}")).compile()
     x = np.random.default_rng(5).standard_normal((3, 12))
-    for kind in ("nngp", "ntk"):
-        diagonal = kernel.diag(x, get=kind)
-        np.testing.assert_allclose(np.diag(kernel(x, x.copy(), get=kind)), diagonal, rtol=1e-12)
-        for distance in (1e-12, 1e-10, 1e-8):
-            near = kernel(x, x * (1 + distance), get=kind), kernel(x, x + distance, get=kind)
-            for found in near:
-                least = 1e-7 if activation == "hard_tanh" else 1e-11
+    diagonals = kernel.diag(x, get=BOTH)
+    for found, diagonal in zip(kernel(x, x.copy(), get=BOTH), diagonals, strict=True):
+        np.testing.assert_allclose(np.diag(found), diagonal, rtol=1e-12)
+    least = 1e-7 if activation == "hard_tanh" else 1e-11
+    for distance in (1e-12, 1e-10, 1e-8):
+        for near in (x * (1 + distance), x + distance):
+            for found, diagonal in zip(kernel(x, near, get=BOTH), diagonals, strict=True):
                 np.testing.assert_allclose(np.diag(found), diagonal, rtol=max(10 * distance, least))

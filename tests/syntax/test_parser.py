@@ -252,11 +252,26 @@ WORDS = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.sampled_from(DOCUMENTED), st.lists(st.tuples(st.integers(0, 600), st.sampled_from(WORDS) | st.text(max_size=3)))
+DAMAGED = (
+    st.sampled_from(DOCUMENTED),
+    st.lists(st.tuples(st.integers(0, 600), st.sampled_from(WORDS) | st.text(max_size=3))),
 )
+
+
+@settings(max_examples=60, deadline=None)
+@given(*DAMAGED)
 def test_damaged_programs_parse_or_are_refused_with_places(text, damages):
+    parse_or_refuse(text, damages)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@given(*DAMAGED)
+def test_many_damaged_programs_parse_or_are_refused_with_places(text, damages):
+    parse_or_refuse(text, damages)
+
+
+def parse_or_refuse(text, damages):
     for position, words in damages:
         text = text[:position] + words + text[position + 1 :]
     try:

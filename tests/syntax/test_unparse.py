@@ -116,12 +116,23 @@ def read(text):
     return parse(Source("test.tp", text))
 
 
-@settings(max_examples=200, deadline=None)
-@given(trees)
-def test_random_trees_come_back(tree):
+def comes_back(tree):
     text = unparse(tree)
     assert read(text) == tree
     assert unparse(read(text)) == text
+
+
+@settings(max_examples=80, deadline=None)
+@given(trees)
+def test_random_trees_come_back(tree):
+    comes_back(tree)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None)
+@given(trees)
+def test_many_random_trees_come_back(tree):
+    comes_back(tree)
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
