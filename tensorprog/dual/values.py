@@ -99,8 +99,8 @@ _NEAR = 2.0**-16
 
 
 def _near(v: Any) -> Any:
-    """Return 1 where v < 2⁻¹⁶, else 0."""
-    return np.where(np.asarray(v) < _NEAR, 1.0, 0.0)
+    """Return 1 where v < 2⁻¹⁶, else 0; NaN stays."""
+    return np.where(np.isnan(v), v, np.where(np.asarray(v) < _NEAR, 1.0, 0.0))
 
 
 def _far(v: Any) -> Any:

@@ -95,7 +95,7 @@ class Space:
         known = self.step_rows(definition, left, right)
         found = [known[step] for step in steps if step in known]
         rows = np.concatenate(found) if len(found) > 1 else found[0] if found else _NOTHING
-        return grid.part(rows, ("steps", left, right, steps[:1], len(steps))), rows
+        return grid.part(rows, ("steps", left, right, steps[:1], steps[-1:], len(steps))), rows
 
     def step_rows(self, definition: Definition, left: str | None, right: str | None) -> Mapping[Step, Integers]:
         """Return for every step of a sweep the entries of a definition, None for an index that it does not have."""

@@ -31,7 +31,8 @@ __all__ = ["derive_backward"]
 def derive_backward(core: Core, output: Output, expectations: Expectations = Expectations.AUTO) -> LimitSystem:
     """Return the NTK of one output, derived from the backward pass. Loops must be unrolled.
 
-    Maxima over windows are taken in the forward pass as `limit.windows` writes them.
+    Maxima over windows are taken in the forward pass as `limit.windows` writes them. Of an output over axes it is the
+    NTK of the sum over its places, at every place.
 
     Raises:
         LimitError: as `derive`.

@@ -98,8 +98,8 @@ def either(s: float, a: float, b: float) -> float:
 
 @scalar
 def near(v: float) -> float:
-    """Return 1 if v < 2⁻¹⁶, else 0."""
-    return where(v < NEAR, 1.0, 0.0)
+    """Return 1 if v < 2⁻¹⁶, else 0; NaN stays."""
+    return where(v < NEAR, 1.0, where(v >= NEAR, 0.0, v))
 
 
 @scalar
