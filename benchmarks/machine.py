@@ -38,7 +38,7 @@ def describe(cores: int, theirs: str) -> Machine:
     """Return the machine with so many of its processors; `theirs` are the versions of the other program."""
     packages = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     ours = f"tensorprog {tensorprog.__version__}, Python {platform.python_version()}, {packages}"
-    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    system = f"{platform.system()}, {platform.machine()}"
     return Machine(_processor(), cores, _caches(), memory_megabytes() / 1024, system, ours, theirs)
 
 
